@@ -1,0 +1,1 @@
+"""Weights from anywhere, executing nothing: .npz, .pdparams, PyTorch, safetensors."""

@@ -1,0 +1,1 @@
+"""What dropout does to a model: consistency of sub-models, calibration."""

@@ -1,0 +1,79 @@
+"""Every error regdrop raises on purpose; the command line prints them as one line and exits with `exit_code`.
+
+RDropError                 anything below
+├── InputError             tensors, targets, masks or arguments that do not fit together (a ValueError)
+├── NoNoiseError           the model would give the same output twice (a RuntimeError)
+├── UnsupportedError       a combination that is refused rather than computed wrongly (a RuntimeError)
+├── RecipeError            an unknown recipe, key or value (a ValueError)
+├── DataError              data that is missing or damaged
+├── CheckpointError        a checkpoint that is missing, damaged, of the wrong shape or hostile
+├── NonFiniteError         training met NaN or inf and stopped
+└── MissingExtraError      an optional dependency is not installed (an ImportError)
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RDropError(Exception):
+    """Base of every error raised on purpose; its text says what was given and how to mend it."""
+
+    exit_code = 1
+
+
+class InputError(RDropError, ValueError):
+    """Tensors, targets, masks or arguments do not fit together."""
+
+    exit_code = 2
+
+
+class NoNoiseError(RDropError, RuntimeError):
+    """No dropout acts, so all passes would agree: twice the cost for nothing."""
+
+
+class UnsupportedError(RDropError, RuntimeError):
+    """The combination asked for is refused, since its result would be wrong."""
+
+
+class RecipeError(RDropError, ValueError):
+    """A recipe, one of its keys or one of its values is unknown."""
+
+    exit_code = 2
+
+
+class DataError(RDropError):
+    """Data is missing or damaged."""
+
+    exit_code = 3
+
+
+class CheckpointError(RDropError):
+    """A checkpoint is missing, damaged, of the wrong shape or hostile."""
+
+    exit_code = 4
+
+
+class NonFiniteError(RDropError):
+    """Training met NaN or inf and stopped."""
+
+    exit_code = 5
+
+
+class MissingExtraError(RDropError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; run: pip install 'regdrop[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name the user most likely meant, as a clause to end an error with.
+
+    Example:
+        >>> nearest("digits_vlt", ["digits_vit", "cifar10_vit"])
+        "did you mean 'digits_vit'? Known: cifar10_vit, digits_vit"
+    """
+    choices = sorted(known)
+    close = get_close_matches(name, choices, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Known: {', '.join(choices)}"

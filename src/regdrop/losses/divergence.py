@@ -1,0 +1,43 @@
+"""The divergence between passes on its own: Eq. 2 of the paper."""
+
+from torch import Tensor
+
+from regdrop.losses.fused import Backend, fused_rows
+from regdrop.losses.inputs import check_logits
+from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.shapes import Float
+
+
+def symmetric_kl(
+    logits: Float[Tensor, " passes *items classes"], *, backend: Backend = "auto"
+) -> Float[Tensor, " *items"]:
+    """Symmetric Kullback-Leibler divergence between passes, for every item.
+
+        kl_i = mean over pairs a<b of 1/2 [KL(p_a || p_b) + KL(p_b || p_a)],   p_k = softmax(z_k)
+
+    Args:
+        logits: scores before the softmax, `(K, N, C)` or `(K, B, T, V)`, K >= 2 passes, any floating dtype.
+        backend: how it is computed; see `r_drop_loss`.
+
+    Returns:
+        Nats per item in float32 (float64 for float64 logits), shape `(N,)` or `(B, T)`. Nothing is masked; a class
+        that is -inf in every pass contributes 0, one that is -inf in some passes only makes the value infinite.
+
+    Raises:
+        InputError: fewer than two passes, or logits that are not floating point.
+
+    Source: Eq. 2 of arXiv 2106.14448, with its 1/2.
+
+    Relations: `r_drop_loss` adds `alpha` times its mean over the valid items to the task loss.
+
+    Example:
+        >>> import torch
+        >>> z = torch.tensor([[[0.0, 0.0]], [[0.0, 1.0]]])
+        >>> symmetric_kl(z)
+        tensor([0.1155])
+    """
+    check_logits(logits, 2, "(passes, items, classes)")
+    items = logits.shape[1:-1]
+    flat = logits.reshape(logits.shape[0], -1, logits.shape[-1])
+    weight = logits.new_ones(flat.shape[1], dtype=accumulation_dtype(logits.dtype))
+    return fused_rows(Rows(flat, None, weight), backend=backend)[0].reshape(items)

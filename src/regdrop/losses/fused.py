@@ -1,0 +1,57 @@
+"""Value and gradient of the R-Drop loss in one visit of the logits, as one autograd Function."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from regdrop.errors import InputError, UnsupportedError
+from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels.eager import eager
+from regdrop.losses.reduction import can_look
+from regdrop.losses.shapes import Float
+
+Backend = Literal["auto", "eager"]
+
+
+def fused_rows(
+    rows: Rows, *, backend: Backend = "auto", inplace: bool = False
+) -> tuple[Float[Tensor, " items"], Float[Tensor, " items"], Float[Tensor, " items"]]:
+    """Weighted loss, task loss and divergence of every item; only the first carries a gradient.
+
+    The gradient is computed with the value and kept until backward: it is all that is saved. With `inplace` it takes
+    the logits' own buffer, whose content is lost.
+
+    Raises:
+        InputError: `inplace` on a leaf tensor, whose content is the user's.
+        UnsupportedError: backward through the gradient, or a second backward.
+    """
+    if inplace and rows.logits.is_leaf and rows.logits.requires_grad:
+        raise InputError("inplace=True would overwrite a leaf tensor; pass the output of a model, or inplace=False")
+    weighted, task, kl = _FusedLoss.apply(rows.logits, rows, backend, inplace)
+    return weighted, task, kl
+
+
+class _FusedLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, rows: Rows, backend: Backend, inplace: bool) -> tuple[Tensor, Tensor, Tensor]:
+        grad = None
+        if ctx.needs_input_grad[0]:
+            grad = logits.detach() if inplace else torch.empty_like(logits)
+        task, kl = eager(rows, grad)
+        weighted = torch.where(rows.weight == 0, 0.0, rows.weight * (task + rows.alpha * kl))
+        ctx.grad = grad
+        ctx.mark_non_differentiable(task, kl)
+        return weighted, task, kl
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():
+            raise UnsupportedError("the R-Drop loss has no second derivative; call backward without create_graph")
+        if ctx.grad is None:
+            raise UnsupportedError("the gradient of this R-Drop loss was handed out already; compute the loss again")
+        grad, ctx.grad = ctx.grad, None
+        scale = outer[0]
+        if not (can_look(scale) and bool((scale == 1).all())):
+            grad.mul_(scale.unsqueeze(-1).to(grad.dtype))
+        return grad, None, None, None

@@ -1,0 +1,113 @@
+"""Checks of what users pass, before any arithmetic: each refusal echoes the input and says the fix."""
+
+import torch
+from torch import Tensor
+
+from regdrop.errors import InputError
+from regdrop.losses.reduction import can_look
+
+
+def check_logits(logits: Tensor, min_ndim: int, layout: str) -> None:
+    """Refuse logits that are not a stack of at least two floating-point passes.
+
+    Raises:
+        InputError: too few dimensions, one pass only, no class, or an integer dtype.
+    """
+    shape = tuple(logits.shape)
+    if logits.ndim < min_ndim:
+        raise InputError(f"logits have shape {shape}; expected {layout}: stack the passes with torch.stack([z1, z2])")
+    if logits.shape[0] < 2:
+        raise InputError(
+            f"logits of shape {shape} hold {shape[0]} pass; R-Drop compares at least two: "
+            "run the model twice in train mode and torch.stack([z1, z2]), or use paired_forward(model, ...)"
+        )
+    if not logits.is_floating_point():
+        raise InputError(f"logits have dtype {logits.dtype}; pass floating-point scores before the softmax")
+    if logits.shape[-1] == 0:
+        raise InputError(f"logits of shape {shape} have no class")
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a negative or non-finite alpha.
+
+    Raises:
+        InputError: alpha is negative, NaN or infinite.
+    """
+    if not 0 <= alpha < float("inf"):
+        raise InputError(f"alpha={alpha} must be a finite number of at least 0; 0 turns the divergence off")
+
+
+def class_target(logits: Tensor, target: Tensor) -> Tensor:
+    """Flatten a classification target to `(items,)` indices or `(items, classes)` probabilities.
+
+    Raises:
+        InputError: its shape is neither that of the items nor that of the items with classes.
+    """
+    items, classes = logits.shape[1:-1], logits.shape[-1]
+    if target.is_floating_point() and target.shape == logits.shape[1:]:
+        return target.reshape(-1, classes)
+    if not target.is_floating_point() and target.shape == items:
+        return target.reshape(-1)
+    raise InputError(
+        f"target has shape {tuple(target.shape)} and dtype {target.dtype}, but logits of shape {tuple(logits.shape)} "
+        f"need integer classes of shape {tuple(items)} or probabilities of shape {tuple(logits.shape[1:])}"
+    )
+
+
+def check_range(target: Tensor, valid: Tensor | None, classes: int) -> None:
+    """Refuse a class outside `[0, classes)` among the valid items.
+
+    On an accelerator and in a compiled graph nothing is read back: there the indexing itself asserts.
+
+    Raises:
+        InputError: names the first such class.
+    """
+    if target.is_floating_point() or not can_look(target):
+        return
+    wrong = (target < 0) | (target >= classes)
+    if valid is not None:
+        wrong &= valid
+    if bool(wrong.any()):
+        value = int(target[wrong][0])
+        raise InputError(
+            f"target {value} is outside the {classes} classes of the logits (0 to {classes - 1}); "
+            f"correct the label, or pass ignore_index={value} if it marks padding"
+        )
+
+
+def same_shape(logits: Tensor, target: Tensor, task: str) -> Tensor:
+    """Bring a regression or multi-label target to the shape of one pass; `(N,)` fits logits `(K, N, 1)`.
+
+    Raises:
+        InputError: the shapes differ (nothing is broadcast).
+    """
+    one_pass = logits.shape[1:]
+    if target.shape == one_pass:
+        return target
+    if one_pass == (*target.shape, 1):
+        return target.unsqueeze(-1)
+    raise InputError(
+        f"target has shape {tuple(target.shape)}, but one pass of the {task} logits has {tuple(one_pass)}; "
+        "give both the same shape (nothing is broadcast)"
+    )
+
+
+def check_smoothing(label_smoothing: float) -> None:
+    """Refuse label smoothing outside `[0, 1]`.
+
+    Raises:
+        InputError: it is outside that range.
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise InputError(f"label_smoothing={label_smoothing} must lie between 0 and 1")
+
+
+def check_class_weight(class_weight: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Cast class weights to the accumulation dtype.
+
+    Raises:
+        InputError: there is not one weight a class.
+    """
+    if class_weight.shape != (classes,):
+        raise InputError(f"class_weight has shape {tuple(class_weight.shape)}; expected one a class: ({classes},)")
+    return class_weight.to(dtype)

@@ -1,0 +1,41 @@
+"""Task losses and divergences of the heads whose items are single numbers: regression and multi-label."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+
+from regdrop.losses.kernels import accumulation_dtype
+from regdrop.losses.shapes import Float, Num
+
+
+def regression_terms(
+    outputs: Float[Tensor, " passes *items"], target: Num[Tensor, " *items"]
+) -> tuple[Float[Tensor, " *items"], Float[Tensor, " *items"]]:
+    """Squared errors summed over the passes, and the mean over pairs of the squared distance of two passes.
+
+        task = sum_k (z_k - y)^2        divergence = mean over pairs a<b of (z_a - z_b)^2
+
+    The paper's appendix A.4 replaces the KL of a regression by the MSE of the two outputs; no 1/2 is applied.
+    """
+    outputs = outputs.to(accumulation_dtype(outputs.dtype))
+    task = mse_loss(outputs, target.to(outputs.dtype).expand_as(outputs), reduction="none").sum(0)
+    # The mean over pairs of (z_a - z_b)^2 is 2 / (K - 1) sum_a (z_a - mean z)^2: linear in K.
+    return task, (outputs - outputs.mean(0)).square().sum(0) * (2 / (outputs.shape[0] - 1))
+
+
+def multilabel_terms(
+    logits: Float[Tensor, " passes *items"], target: Num[Tensor, " *items"]
+) -> tuple[Float[Tensor, " *items"], Float[Tensor, " *items"]]:
+    """Binary cross-entropies summed over the passes, and the symmetric KL of two Bernoulli distributions.
+
+        task = sum_k BCE(z_k, y)        divergence = mean over pairs a<b of 1/2 (p_a - p_b)(z_a - z_b)
+
+    with p = sigmoid(z). A label masked (-inf) in every pass contributes 0 to the divergence.
+    """
+    logits = logits.to(accumulation_dtype(logits.dtype))
+    # -inf - -inf is NaN; two equal and very low logits cancel.
+    logits = logits.masked_fill((logits == -torch.inf).all(0), torch.finfo(logits.dtype).min / 1e3)
+    task = binary_cross_entropy_with_logits(logits, target.to(logits.dtype).expand_as(logits), reduction="none").sum(0)
+    prob = logits.sigmoid()
+    # The mean over pairs of 1/2 (p_a - p_b)(z_a - z_b) is 1 / (K - 1) sum_a (p_a - mean p)(z_a - mean z).
+    return task, ((prob - prob.mean(0)) * (logits - logits.mean(0))).sum(0) / (logits.shape[0] - 1)

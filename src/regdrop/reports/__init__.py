@@ -1,0 +1,1 @@
+"""Records in; Markdown, PNG and HTML out."""
