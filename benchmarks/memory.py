@@ -1,0 +1,43 @@
+"""Peak extra memory of one run, in a process of its own."""
+
+import ctypes
+import gc
+import multiprocessing
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.timing import Case
+
+
+def peak_extra_bytes(make: Callable[..., Case], *args: object) -> int | None:
+    """Bytes a run needs at its peak beyond what its inputs hold; None where the system does not tell (not Linux).
+
+    Args:
+        make: builds the case in the fresh process; importable, since it is passed by name.
+        args: its arguments.
+    """
+    if sys.platform != "linux":
+        return None
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measure, (make, args))
+
+
+def _measure(make: Callable[..., Case], args: tuple[object, ...]) -> int:
+    case = make(*args)
+    # Everything that stays (thread pools, compiled code, tables) is there after two runs.
+    for _ in range(2):
+        case.prepare()
+        case.run()
+    case.prepare()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
+    case.run()
+    return max(0, _resident("VmHWM") - before)
+
+
+def _resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
