@@ -24,7 +24,7 @@ def fused_rows(
 
     Raises:
         InputError: `inplace` on a leaf tensor, whose content is the user's.
-        UnsupportedError: backward through the gradient, or a second backward.
+        UnsupportedError: backward through the gradient, or a second backward after one that scaled it.
     """
     if inplace and rows.logits.is_leaf and rows.logits.requires_grad:
         raise InputError("inplace=True would overwrite a leaf tensor; pass the output of a model, or inplace=False")
@@ -40,7 +40,8 @@ class _FusedLoss(torch.autograd.Function):
             grad = logits.detach() if inplace else torch.empty_like(logits)
         task, kl = eager(rows, grad)
         weighted = torch.where(rows.weight == 0, 0.0, rows.weight * (task + rows.alpha * kl))
-        ctx.grad = grad
+        ctx.save_for_backward(grad)
+        ctx.scaled = False
         ctx.mark_non_differentiable(task, kl)
         return weighted, task, kl
 
@@ -48,10 +49,11 @@ class _FusedLoss(torch.autograd.Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None]:
         if torch.is_grad_enabled():
             raise UnsupportedError("the R-Drop loss has no second derivative; call backward without create_graph")
-        if ctx.grad is None:
-            raise UnsupportedError("the gradient of this R-Drop loss was handed out already; compute the loss again")
-        grad, ctx.grad = ctx.grad, None
+        if ctx.scaled:
+            raise UnsupportedError("backward scaled this loss's gradient in place already; compute the loss again")
+        (grad,) = ctx.saved_tensors
         scale = outer[0]
         if not (can_look(scale) and bool((scale == 1).all())):
+            ctx.scaled = True
             grad.mul_(scale.unsqueeze(-1).to(grad.dtype))
         return grad, None, None, None
