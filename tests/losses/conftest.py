@@ -1,0 +1,10 @@
+"""Every value, gradient and law test of the loss runs on every backend."""
+
+import pytest
+
+BACKENDS = ["eager"]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
