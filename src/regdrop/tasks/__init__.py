@@ -1,1 +1,1 @@
-"""One file a task: its data, model, collator and metrics."""
+"""One file a task: its data, model, collation and metrics; `task.py` says what a task is."""

@@ -1,0 +1,102 @@
+"""Labelled images in memory, and the data set that serves them batch by batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from regdrop.errors import DataError
+
+Transform = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Labelled images.
+
+    Attributes:
+        pixels: uint8 `(items, channels, height, width)`.
+        labels: int64 `(items,)`.
+        classes: how many classes there are.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    classes: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Tensor | slice) -> "Images":
+        return Images(self.pixels[index], self.labels[index], self.classes)
+
+
+def hold_out(images: Images, count: int) -> tuple[Images, Images]:
+    """Split off `count` images by a shuffle that is the same in every run, whatever its seed.
+
+    Returns:
+        What is left, in shuffled order, and what was held out.
+
+    Raises:
+        DataError: there are not enough images.
+
+    Example:
+        >>> images = Images(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10), 10)
+        >>> rest, held = hold_out(images, 3)
+        >>> len(rest), len(held)
+        (7, 3)
+    """
+    if not 0 < count < len(images):
+        raise DataError(f"cannot hold out {count} of {len(images)} images; choose between 1 and {len(images) - 1}")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images[order[count:]], images[order[:count]]
+
+
+class ImageDataset(Dataset[dict[str, Tensor]]):
+    """Serves whole batches `{"pixel_values", "labels"}`, transformed.
+
+    What happens to an image at random depends on the seed, the epoch and its index alone: not on the batch it falls
+    into, the number of processes or workers, nor on an interruption.
+
+    Args:
+        images: what to serve.
+        transform: `(uint8 pixels (batch, C, H, W), int64 random numbers (batch,)) -> float pixels`.
+        seed: of the random numbers.
+
+    Example:
+        >>> images = Images(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.arange(10), 10)
+        >>> data = ImageDataset(images, lambda pixels, noise: pixels / 255, seed=0)
+        >>> data.__getitems__([2, 5])["labels"]
+        tensor([2, 5])
+    """
+
+    def __init__(self, images: Images, transform: Transform, seed: int) -> None:
+        self.images = images
+        self.transform = transform
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the random numbers of an epoch."""
+        generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
+        self.noise = torch.randint(1 << 62, (len(self.images),), generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        chosen = torch.as_tensor(indices)
+        pixels = self.transform(self.images.pixels[chosen], self.noise[chosen])
+        return {"pixel_values": pixels, "labels": self.images.labels[chosen]}
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {name: value[0] for name, value in self.__getitems__([index]).items()}
+
+
+def collate(batch: Any) -> dict[str, Tensor]:
+    """Pass on what `ImageDataset` has put together already."""
+    served: dict[str, Tensor] = batch
+    return served

@@ -1,0 +1,106 @@
+"""Image classification: the sections of its recipes, its data and its score."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+from transformers import EvalPrediction
+
+from regdrop.errors import DataError, RecipeError
+from regdrop.tasks.images import ImageDataset, Images, collate, hold_out
+from regdrop.tasks.sources.digits import read_digits
+from regdrop.tasks.sources.download import read_cifar, read_fashion_mnist
+from regdrop.tasks.sources.folder import read_folder
+from regdrop.tasks.task import Splits, Task
+from regdrop.tasks.transforms import Augmentation, Prepare
+from regdrop.tasks.vit import ViTModel, build_vit
+
+Source = Literal["digits", "fashion_mnist", "cifar10", "cifar100", "folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageData:
+    """The `data` section of an image recipe.
+
+    Attributes:
+        source: "digits" (scikit-learn's), "fashion_mnist", "cifar10", "cifar100", or "folder": one folder a class.
+        path: where the data lies; None searches the usual places and downloads what can be downloaded.
+        validation: how many training images to hold out for choosing the checkpoint; the same ones in every run.
+        train_limit: learn from this many of the remaining images only; None: from all.
+        augmentation: what happens at random to a training image; see `Prepare`.
+    """
+
+    source: Source
+    validation: int
+    path: str | None = None
+    train_limit: int | None = None
+    augmentation: Augmentation = "none"
+
+
+def load_images(data: ImageData, model: ViTModel, seed: int) -> Splits:
+    """Read, split and prepare the images of a recipe.
+
+    Args:
+        data: which images.
+        model: gives the size, channels and number of classes they must have.
+        seed: of the augmentation; the split does not depend on it.
+
+    Raises:
+        DataError: the data is missing, damaged or too small.
+        RecipeError: the model's channels or classes are not the data's.
+    """
+    pool, test = _read(data, model)
+    _check_fit(pool, model)
+    train, validation = hold_out(pool, data.validation)
+    if data.train_limit is not None:
+        train = train[: data.train_limit]
+    augmented, plain = Prepare(model.image_size, data.augmentation), Prepare(model.image_size, "none")
+    return Splits(
+        train=ImageDataset(train, augmented, seed),
+        validation=ImageDataset(validation, plain, seed),
+        test=ImageDataset(test, plain, seed),
+        collate=collate,
+    )
+
+
+def _read(data: ImageData, model: ViTModel) -> tuple[Images, Images]:
+    if data.path is not None and data.source == "digits":
+        raise DataError(f"--data.path {data.path} is not read: the digits come with scikit-learn; use source 'folder'")
+    match data.source:
+        case "digits":
+            return read_digits()
+        case "fashion_mnist":
+            return read_fashion_mnist(data.path)
+        case "cifar10" | "cifar100":
+            return read_cifar(int(data.source.removeprefix("cifar")), data.path)
+        case "folder":
+            return read_folder(data.path, model.image_size, model.channels)
+
+
+def _check_fit(images: Images, model: ViTModel) -> None:
+    for key, given, found in (
+        ("channels", model.channels, images.pixels.shape[1]),
+        ("classes", model.classes, images.classes),
+    ):
+        if given != found:
+            raise RecipeError(f"the images have {found} {key}, the recipe says {given}; pass --model.{key} {found}")
+
+
+def _argmax(logits: Tensor, _labels: Tensor) -> Tensor:
+    return logits.argmax(-1)
+
+
+def _accuracy(evaluation: EvalPrediction) -> dict[str, float]:
+    return {"accuracy": float(np.mean(evaluation.predictions == evaluation.label_ids))}
+
+
+TASK = Task(
+    data=ImageData,
+    model=ViTModel,
+    load=load_images,
+    build=build_vit,
+    condense=_argmax,
+    score=_accuracy,
+    best="accuracy",
+)

@@ -1,0 +1,124 @@
+"""The Vision Transformer (arXiv 2010.11929) as a recipe describes it, with a classification loss."""
+
+from dataclasses import dataclass
+
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.modeling_outputs import ImageClassifierOutput
+
+from regdrop.errors import RecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class ViTModel:
+    """The `model` section of an image recipe.
+
+    Attributes:
+        classes: how many classes to tell apart.
+        image_size: height and width in pixels; other images are resized.
+        channels: 1 for grey, 3 for colour.
+        patch_size: height and width of a patch in pixels.
+        width: of the hidden states.
+        depth: number of blocks.
+        heads: attention heads a block.
+        mlp_ratio: width of the MLP over `width`.
+        dropout: rate where the original ViT drops: after the position embedding and twice in each MLP.
+        attention_output_dropout: rate after the attention's output projection; the original ViT has none.
+        attention_dropout: rate on the attention probabilities; the original ViT has none.
+        drop_path: rate of stochastic depth in the last block, growing linearly from the first.
+        head_dropout: rate before the classifier.
+    """
+
+    classes: int
+    image_size: int
+    patch_size: int
+    width: int
+    depth: int
+    heads: int
+    channels: int = 3
+    mlp_ratio: float = 4.0
+    dropout: float = 0.1
+    attention_output_dropout: float = 0.0
+    attention_dropout: float = 0.0
+    drop_path: float = 0.0
+    head_dropout: float = 0.0
+
+
+class ImageClassifier(nn.Module):
+    """A network that scores images, with the mean cross-entropy over the batch as its loss.
+
+    Args:
+        vit: maps `(batch, channels, height, width)` to logits `(batch, classes)`.
+
+    Relations: `regdrop.attach` replaces the loss while training.
+    """
+
+    accepts_loss_kwargs = True  # the Trainer passes num_items_in_batch, so accumulation is exact
+
+    def __init__(self, vit: nn.Module) -> None:
+        super().__init__()
+        self.vit = vit
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> ImageClassifierOutput:
+        """Score images, and compare with `labels` where given.
+
+        Args:
+            pixel_values: float `(batch, channels, height, width)`.
+            labels: int64 `(batch,)`.
+            num_items_in_batch: divide the summed loss by this instead of the batch size, under accumulation.
+        """
+        logits = self.vit(pixel_values)
+        loss = None
+        if labels is not None:
+            total = functional.cross_entropy(logits.float(), labels, reduction="sum")
+            loss = total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+        return ImageClassifierOutput(loss=loss, logits=logits)
+
+
+def build_vit(model: ViTModel) -> ImageClassifier:
+    """Build the network with random weights and a classifier of zeros, so that it starts undecided.
+
+    Raises:
+        RecipeError: sizes that do not divide.
+
+    Example:
+        >>> tiny = ViTModel(classes=10, image_size=8, patch_size=4, width=16, depth=1, heads=2)
+        >>> build_vit(tiny)(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])).loss
+        tensor(2.3026, grad_fn=<DivBackward0>)
+    """
+    _check_sizes(model)
+    vit = VisionTransformer(
+        img_size=model.image_size,
+        patch_size=model.patch_size,
+        in_chans=model.channels,
+        num_classes=model.classes,
+        embed_dim=model.width,
+        depth=model.depth,
+        num_heads=model.heads,
+        mlp_ratio=model.mlp_ratio,
+        drop_rate=model.head_dropout,
+        pos_drop_rate=model.dropout,
+        proj_drop_rate=model.dropout,
+        attn_drop_rate=model.attention_dropout,
+        drop_path_rate=model.drop_path,
+    )
+    for block in vit.blocks:  # timm's one rate covers the MLP and the attention's output; the original ViT's does not
+        block.attn.proj_drop.p = model.attention_output_dropout
+    nn.init.zeros_(vit.head.weight)
+    nn.init.zeros_(vit.head.bias)
+    return ImageClassifier(vit)
+
+
+def _check_sizes(model: ViTModel) -> None:
+    if model.image_size % model.patch_size:
+        raise RecipeError(
+            f"model.image_size {model.image_size} is not a multiple of model.patch_size {model.patch_size}; change one"
+        )
+    if model.width % model.heads:
+        raise RecipeError(f"model.width {model.width} is not a multiple of model.heads {model.heads}; change one")
