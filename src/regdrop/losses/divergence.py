@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from regdrop.losses.fused import Backend, fused_rows
-from regdrop.losses.inputs import check_logits
+from regdrop.losses.inputs import check_passes
 from regdrop.losses.kernels import Rows, accumulation_dtype
 from regdrop.losses.shapes import Float
 
@@ -36,7 +36,7 @@ def symmetric_kl(
         >>> symmetric_kl(z)
         tensor([0.1155])
     """
-    check_logits(logits, 2, "(passes, items, classes)")
+    check_passes(logits, 2, "(passes, items, classes)")
     items = logits.shape[1:-1]
     flat = logits.reshape(logits.shape[0], -1, logits.shape[-1])
     weight = logits.new_ones(flat.shape[1], dtype=accumulation_dtype(logits.dtype))

@@ -47,13 +47,33 @@ class _FusedLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None]:
-        if torch.is_grad_enabled():
-            raise UnsupportedError("the R-Drop loss has no second derivative; call backward without create_graph")
-        if ctx.scaled:
-            raise UnsupportedError("backward scaled this loss's gradient in place already; compute the loss again")
-        (grad,) = ctx.saved_tensors
-        scale = outer[0]
-        if not (can_look(scale) and bool((scale == 1).all())):
-            ctx.scaled = True
-            grad.mul_(scale.unsqueeze(-1).to(grad.dtype))
+        (grad,) = handed_out(ctx, outer[0].unsqueeze(-1))
         return grad, None, None, None
+
+
+def handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
+    """The gradients saved with the value, times the outer gradient; scaled in place, so at most once.
+
+    Raises:
+        UnsupportedError: backward through the gradient, or a second backward after one that scaled it.
+    """
+    refuse_second_derivative()
+    if ctx.scaled:
+        raise UnsupportedError("backward scaled this loss's gradient in place already; compute the loss again")
+    grads: tuple[Any, ...] = ctx.saved_tensors
+    if not (can_look(scale) and bool((scale == 1).all())):
+        ctx.scaled = True
+        for grad in grads:
+            if grad is not None:
+                grad.mul_(scale.to(grad.dtype))
+    return grads
+
+
+def refuse_second_derivative() -> None:
+    """Autograd computes gradients with grad mode on only where it is asked to differentiate them again.
+
+    Raises:
+        UnsupportedError: in that case.
+    """
+    if torch.is_grad_enabled():
+        raise UnsupportedError("the R-Drop loss has no second derivative; call backward without create_graph")

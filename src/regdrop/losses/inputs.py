@@ -7,24 +7,24 @@ from regdrop.errors import InputError
 from regdrop.losses.reduction import can_look
 
 
-def check_logits(logits: Tensor, min_ndim: int, layout: str) -> None:
-    """Refuse logits that are not a stack of at least two floating-point passes.
+def check_passes(stack: Tensor, min_ndim: int, layout: str, name: str = "logits") -> None:
+    """Refuse logits, or hidden states, that are not a stack of at least two floating-point passes.
 
     Raises:
-        InputError: too few dimensions, one pass only, no class, or an integer dtype.
+        InputError: too few dimensions, one pass only, an empty last dimension, or an integer dtype.
     """
-    shape = tuple(logits.shape)
-    if logits.ndim < min_ndim:
-        raise InputError(f"logits have shape {shape}; expected {layout}: stack the passes with torch.stack([z1, z2])")
-    if logits.shape[0] < 2:
+    shape = tuple(stack.shape)
+    if stack.ndim < min_ndim:
+        raise InputError(f"{name} of shape {shape} should be {layout}: stack the passes with torch.stack([z1, z2])")
+    if stack.shape[0] < 2:
         raise InputError(
-            f"logits of shape {shape} hold {shape[0]} pass; R-Drop compares at least two: "
+            f"{name} of shape {shape} hold {shape[0]} pass; R-Drop compares at least two: "
             "run the model twice in train mode and torch.stack([z1, z2]), or use paired_forward(model, ...)"
         )
-    if not logits.is_floating_point():
-        raise InputError(f"logits have dtype {logits.dtype}; pass floating-point scores before the softmax")
-    if logits.shape[-1] == 0:
-        raise InputError(f"logits of shape {shape} have no class")
+    if not stack.is_floating_point():
+        raise InputError(f"{name} of dtype {stack.dtype} should be floating point")
+    if stack.shape[-1] == 0:
+        raise InputError(f"{name} of shape {shape} hold nothing in the last dimension")
 
 
 def check_alpha(alpha: float) -> None:

@@ -96,7 +96,7 @@ def r_drop_loss(
     inputs.check_alpha(alpha)
     if task == "classification":
         inputs.check_smoothing(label_smoothing)
-        rows, items = _rows(
+        rows, items = classification_rows(
             logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
         )
         weighted, task_loss, kl = fused_rows(rows, backend=backend, inplace=inplace)
@@ -104,7 +104,7 @@ def r_drop_loss(
         loss = weighted.reshape(items) if reduction == "none" else weighted.sum()
     elif task in _POINTWISE:
         _refuse_class_options(task, label_smoothing, class_weight)
-        inputs.check_logits(logits, 2, "(passes, items)")
+        inputs.check_passes(logits, 2, "(passes, items)")
         target = inputs.same_shape(logits, target, task)
         items = target.shape
         valid = valid_items(items, mask, target, ignore_index if task == "multilabel" else None)
@@ -113,11 +113,7 @@ def r_drop_loss(
         loss = reduced(task_loss + alpha * kl, weight, reduction)
     else:
         raise InputError(f"unknown task: {nearest(task, ['classification', *_POINTWISE])}")
-    return RDropOutput(
-        loss=loss,
-        task_loss=reduced(task_loss.detach(), weight, reduction).reshape(loss.shape),
-        kl=reduced(kl.detach(), weight, reduction).reshape(loss.shape),
-    )
+    return output(loss, task_loss, kl, weight, reduction)
 
 
 class RDropLoss(nn.Module):
@@ -194,7 +190,13 @@ def _refuse_class_options(task: str, label_smoothing: float, class_weight: Tenso
         raise InputError(f"label_smoothing and class_weight belong to task='classification', not to task={task!r}")
 
 
-def _rows(
+def output(loss: Tensor, task_loss: Tensor, kl: Tensor, weight: Tensor, reduction: Reduction) -> RDropOutput:
+    """The parts beside the loss, reduced as it was."""
+    parts = (reduced(part.detach(), weight, reduction).reshape(loss.shape) for part in (task_loss, kl))
+    return RDropOutput(loss, *parts)
+
+
+def classification_rows(
     logits: Tensor,
     target: Tensor,
     alpha: float,
@@ -206,7 +208,7 @@ def _rows(
     num_items: int | Tensor | None,
 ) -> tuple[Rows, torch.Size]:
     """Check a classification batch and flatten it to one row an item; also returns the shape of its items."""
-    inputs.check_logits(logits, 3, "(passes, items, classes)")
+    inputs.check_passes(logits, 3, "(passes, items, classes)")
     items, classes = logits.shape[1:-1], logits.shape[-1]
     labels = inputs.class_target(logits, target)
     valid = valid_items(items, mask, None if labels.ndim == 2 else target, ignore_index)
