@@ -1,0 +1,46 @@
+"""What a paired difference means, in a sentence that carries its own limits."""
+
+from regdrop.studies.metrics import Metric
+from regdrop.studies.statistics import PairedDifference, smallest_p_value
+
+
+def finding(metric: Metric, difference: PairedDifference, treatment: str, reference: str) -> str:
+    """State what the seeds show about `treatment` minus `reference`, and what they do not.
+
+    A direction is claimed only where the 95 % interval leaves 0 out.
+
+    Args:
+        metric: names and scales the numbers.
+        difference: treatment minus reference in the metric's stored unit.
+        treatment: label of the first side, as in "R-Drop".
+        reference: label of the other side.
+
+    Example:
+        >>> from regdrop.studies.metrics import ACCURACY
+        >>> from regdrop.studies.statistics import paired_difference
+        >>> finding(ACCURACY, paired_difference({0: 0.9}, {0: 0.8}), "R-Drop", "baseline")
+        'R-Drop vs baseline, accuracy: +10.00 points in 1 seed: no spread, so nothing is shown; run more seeds.'
+    """
+    size = f"{metric.show(difference.mean, '+')} {metric.step}".rstrip()
+    head = f"{treatment} vs {reference}, {metric.name}"
+    seeds = _count(len(difference.seeds))
+    if difference.low is None or difference.high is None:
+        return f"{head}: {size} in {seeds}: no spread, so nothing is shown; run more seeds."
+    interval = f"95 % interval {metric.show(difference.low, '+')} to {metric.show(difference.high, '+')}"
+    p_value = _p_value(difference)
+    if not difference.shown:
+        return f"{head}: no difference shown ({size} in {seeds}; the {interval} contains 0; {p_value})."
+    verdict = "better" if (difference.mean > 0) == metric.higher_is_better else "worse"
+    return f"{head}: {verdict} by {size} ({seeds}; the {interval} leaves 0 out; {p_value})."
+
+
+def _p_value(difference: PairedDifference) -> str:
+    text = f"sign-flip p = {difference.p_value:.2g}"
+    least = smallest_p_value(len(difference.seeds))
+    if least > 0.05 and difference.p_value <= least:
+        text += f", the least that {_count(len(difference.seeds))} can give"
+    return text
+
+
+def _count(seeds: int) -> str:
+    return f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"

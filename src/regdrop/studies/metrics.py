@@ -1,0 +1,51 @@
+"""How a metric is named, scaled and judged wherever people read it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that a run reports: `scale` turns the stored value into `unit`, `digits` follow its point."""
+
+    key: str
+    name: str
+    unit: str
+    scale: float
+    digits: int
+    higher_is_better: bool
+
+    @property
+    def title(self) -> str:
+        """Name and unit, as a table head or an axis says it."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def step(self) -> str:
+        """Unit of a difference: percentages differ by points."""
+        return "points" if self.unit == "%" else self.unit
+
+    def show(self, value: float, sign: str = "") -> str:
+        """The stored value as people read it.
+
+        Example:
+            >>> ACCURACY.show(0.9321), ACCURACY.show(0.01, sign="+")
+            ('93.21', '+1.00')
+        """
+        return f"{value * self.scale:{sign}.{self.digits}f}"
+
+
+ACCURACY = Metric("accuracy", "accuracy", "%", 100.0, 2, higher_is_better=True)
+LOSS = Metric("loss", "loss", "nats", 1.0, 4, higher_is_better=False)
+SECONDS = Metric("seconds", "training time", "s", 1.0, 1, higher_is_better=False)
+
+KNOWN = {metric.key: metric for metric in (ACCURACY, LOSS, SECONDS)}
+
+
+def metric(key: str) -> Metric:
+    """The metric a run stores under `key`; one not described here is shown as it is, higher taken as better.
+
+    Example:
+        >>> metric("accuracy").title
+        'accuracy (%)'
+    """
+    return KNOWN.get(key, Metric(key, key, "", 1.0, 4, higher_is_better=True))
