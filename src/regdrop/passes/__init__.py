@@ -1,1 +1,1 @@
-"""K sub-models out of one model: run it K times, or attach the loss to it."""
+"""K sub-models out of one model: which noise acts, paired forwards, and `attach`."""

@@ -1,0 +1,63 @@
+"""One training forward under way: what the model is called with, and what is made of what it returned."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from regdrop.passes.batch import Call, batch_size
+from regdrop.passes.labels import Labelled
+from regdrop.passes.modes import Passes, drive
+from regdrop.passes.outputs import map_tensors, with_loss
+
+
+class TrainingForward:
+    """The state between the hook before a forward and the hook after it.
+
+    Args:
+        model: the model that is called, for its config.
+        labelled: the call with its labels taken out.
+        passes: K.
+        begin: starts a mode on the call; None for a plain forward, whose one pass stands for all K of them, so that its
+            loss, K times the cross-entropy, keeps the scale of the other steps.
+    """
+
+    def __init__(
+        self, model: nn.Module, labelled: Labelled, passes: int, begin: Callable[[Call], Passes] | None
+    ) -> None:
+        call, self._as_tuple = _with_named_output(model, labelled.call)
+        self.labelled = labelled
+        self.plain = begin is None
+        self._passes = passes
+        self._size = batch_size(call)
+        self._steps = None if begin is None else begin(call)
+        self.first = call if self._steps is None else next(self._steps)
+
+    def stacked(self, output: Any, again: Callable[[Call], Any]) -> Any:
+        """The output with batch tensors `(K, B, ...)`; further passes are run as the mode asks for them."""
+        if self._steps is not None:
+            return drive(self._steps, output, again)
+
+        def expand(tensor: Tensor) -> Tensor:
+            return tensor.expand(self._passes, *tensor.shape) if tensor.shape[:1] == (self._size,) else tensor
+
+        return map_tensors(expand, output)
+
+    def returned(self, stacked: Any, loss: Tensor) -> Any:
+        """What the caller gets: the model's own kind of output, first pass only, with this loss."""
+
+        def first(tensor: Tensor) -> Tensor:
+            return tensor[0] if tensor.shape[:2] == (self._passes, self._size) else tensor
+
+        output = with_loss(map_tensors(first, stacked), loss)
+        return output.to_tuple() if self._as_tuple else output
+
+
+def _with_named_output(model: Any, call: Call) -> tuple[Call, bool]:
+    """Ask a transformers model for a named output where its user asked for a tuple; the tuple is made at the end."""
+    asked = call.kwargs.get("return_dict")
+    if asked is None:
+        asked = getattr(getattr(model, "config", None), "return_dict", True)
+    if asked or not hasattr(model, "config"):
+        return call, False
+    return Call(call.args, call.kwargs | {"return_dict": True}), True

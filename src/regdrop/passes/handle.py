@@ -1,0 +1,153 @@
+"""RDropHandle: the hooks that `attach` puts on a model, and what they measured."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from regdrop.errors import InputError, UnsupportedError
+from regdrop.passes.batch import Call
+from regdrop.passes.dropout import require_noise
+from regdrop.passes.forward import TrainingForward
+from regdrop.passes.labels import LabelTaker
+from regdrop.passes.loss import ClassOptions, PassLoss, pass_loss
+from regdrop.passes.modes import PER_ROW, ModeName, Passes, start
+
+
+class RDropHandle:
+    """What `attach` returns: the hooks on one model; change `alpha`, read what was measured, remove.
+
+    Attributes:
+        module: the module that carries the hooks.
+        alpha: weight of the divergence; may be changed while training, a schedule for example.
+        passes: K.
+        every: R-Drop acts in every k-th step only; see `attach`.
+        kl: divergence per valid item in the last training forward, detached; None before and in a plain step.
+        task_loss: task loss per valid item, summed over the passes, in the last training forward; detached.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        taker: LabelTaker,
+        alpha: float,
+        *,
+        passes: int,
+        every: int,
+        mode: ModeName,
+        shared: Collection[str],
+        options: ClassOptions,
+    ) -> None:
+        if every < 1:
+            raise InputError(f"every={every} must be at least 1; 1 is R-Drop in every step")
+        self.module = module
+        self.alpha = alpha
+        self.passes = passes
+        self.every = every
+        self.mode: ModeName = mode
+        self.shared = shared
+        self.options = options
+        self.kl: Tensor | None = None
+        self.task_loss: Tensor | None = None
+        self._taker = taker
+        self._pending: TrainingForward | None = None
+        self._inside = False
+        self._checked = False
+        self._step: int | None = None
+        self._forwards = 0
+        self._totals: dict[str, Tensor] = {}
+        self._undo: list[Callable[[], None]] = [
+            module.register_forward_pre_hook(self._before, with_kwargs=True).remove,
+            module.register_forward_hook(self._after).remove,
+        ]
+
+    def remove(self) -> None:
+        """Take everything back that `attach` did; the model is as it was."""
+        while self._undo:
+            self._undo.pop()()
+
+    def on_remove(self, undo: Callable[[], None]) -> None:
+        """Have something undone by `remove`."""
+        self._undo.append(undo)
+
+    def begin_step(self, step: int) -> None:
+        """Say which optimizer step begins, so that `every` counts those; without it, every training forward is a step.
+
+        Args:
+            step: how many optimizer steps were taken before.
+        """
+        self._step = step
+
+    def pop_metrics(self, *, gather: bool = False) -> dict[str, float]:
+        """Means per valid item over the training forwards since the last call.
+
+        Args:
+            gather: over the items of all processes of `torch.distributed`; then each of them has to call.
+
+        Returns:
+            `{"kl": ..., "task_loss": ...}`; empty when there was no training forward, without "kl" when all were plain.
+        """
+        totals, self._totals = self._totals, {}
+        if gather and torch.distributed.is_available() and torch.distributed.is_initialized():
+            for total in totals.values():
+                torch.distributed.all_reduce(total)
+        return {name: float(total[0] / total[1]) for name, total in totals.items() if total[1] > 0}
+
+    def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        self._pending = None
+        if self._inside or not module.training:
+            return None
+        if getattr(module, "_is_replica", False):
+            raise UnsupportedError("R-Drop does not act under nn.DataParallel; use DistributedDataParallel (torchrun)")
+        labelled = self._taker.take(Call(args, kwargs))
+        if labelled.targets is None:
+            self._refuse_unlabelled(kwargs)
+            return None
+        if not self._checked:
+            require_noise(module, per_row=self.mode in PER_ROW)
+            self._checked = True
+        self._pending = TrainingForward(module, labelled, self.passes, None if self._rests() else self._begin)
+        return self._pending.first
+
+    def _refuse_unlabelled(self, kwargs: dict[str, Any]) -> None:
+        """Without labels there is no loss to replace: right while sampling, a mistake where gradients are wanted."""
+        if torch.is_grad_enabled():
+            raise UnsupportedError(
+                f"the training forward got no {' and '.join(self._taker.head.labels)} (keywords: {', '.join(kwargs)}), "
+                "so there is no loss to replace; pass them, or call the model under torch.no_grad() or in eval mode"
+            )
+
+    def _rests(self) -> bool:
+        """Whether this forward is a plain one."""
+        step = self._forwards if self._step is None else self._step
+        self._forwards += 1
+        return step % self.every != 0
+
+    def _begin(self, call: Call) -> Passes:
+        return start(self.mode, call, self.passes, self.shared)
+
+    def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG002 - a hook's signature
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return None
+        stacked = pending.stacked(output, self._again)
+        taker = self._taker
+        result = pass_loss(taker.model, taker.head, stacked, pending.labelled, self.alpha, self.options)
+        self._record(result, pending.plain)
+        return pending.returned(stacked, result.loss)
+
+    def _again(self, call: Call) -> Any:
+        """A further pass, called as a module so that the hooks of others act too."""
+        self._inside = True
+        try:
+            return self.module(*call.args, **call.kwargs)
+        finally:
+            self._inside = False
+
+    def _record(self, result: PassLoss, plain: bool) -> None:
+        self.task_loss, self.kl = result.task_loss, None if plain else result.kl
+        for name, value in (("kl", self.kl), ("task_loss", self.task_loss)):
+            if value is not None:
+                total = torch.stack([value * result.items, result.items.to(value.dtype)])
+                self._totals[name] = self._totals[name] + total if name in self._totals else total

@@ -1,0 +1,67 @@
+"""paired_forward: K sub-models out of one model, with independent noise."""
+
+from collections.abc import Collection
+from typing import Any
+
+from torch import nn
+
+from regdrop.passes.batch import Call
+from regdrop.passes.dropout import require_noise
+from regdrop.passes.modes import PER_ROW, ModeName, drive, start
+
+
+def paired_forward(
+    model: nn.Module,
+    *args: Any,
+    passes: int = 2,
+    mode: ModeName = "concat",
+    shared: Collection[str] = (),
+    **kwargs: Any,
+) -> Any:
+    """Run a model K times on the same inputs with independent noise; batch tensors come back stacked `(K, B, ...)`.
+
+    The batch size is size 0 of the first tensor of the main input (the first positional argument, else `input_ids`,
+    `inputs_embeds`, `pixel_values`, `input_values`, `input_features`, else the first tensor). In mode "concat" every
+    tensor whose dimension 0 has that size is repeated; other tensors, `cache_position`, `logits_to_keep` and
+    `num_items_in_batch` are shared by the passes.
+
+    Args:
+        model: any module in train mode with active dropout.
+        args: positional arguments of its forward, for one pass.
+        passes: K >= 2.
+        mode: "concat": one forward of `[x; x]`, fastest on most hardware; BatchNorm sees the K*B rows at once and
+            updates its running statistics once. "sequential": K forwards of x, the activations of which add up all the
+            same; BatchNorm updates K times. Inputs that are flattened over the batch (packed sequences, image patches)
+            need "sequential".
+        shared: keywords not to repeat although their dimension 0 has the batch size.
+        kwargs: keyword arguments of its forward, for one pass. Leave labels out: the model's own loss is not needed.
+
+    Returns:
+        What the model returns (tensor, tuple, dict, model output), each batch tensor with a leading dimension K.
+        A tensor without the batch dimension is shared in "concat" and the mean over the passes in "sequential".
+
+    Raises:
+        InputError: fewer than two passes, an unknown mode, or no batched tensor among the arguments.
+        NoNoiseError: no dropout acts, so the passes would agree.
+        UnsupportedError: a flattened batch in mode "concat".
+
+    Source: section 2.2 of arXiv 2106.14448 ("go through the forward pass twice"); concatenation as in its section 3.
+
+    Relations: `r_drop_loss` takes the stacked logits; `attach` does both inside a model that returns its own loss.
+
+    Example:
+        >>> import torch
+        >>> from regdrop import r_drop_loss
+        >>> model = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5), nn.Linear(16, 3))
+        >>> logits = paired_forward(model, torch.randn(4, 8))
+        >>> logits.shape
+        torch.Size([2, 4, 3])
+        >>> r_drop_loss(logits, torch.tensor([0, 1, 2, 0]), alpha=1.0).loss.backward()
+    """
+    steps = start(mode, Call(args, kwargs), passes, shared)
+    require_noise(model, per_row=mode in PER_ROW)
+
+    def forward(call: Call) -> Any:
+        return model(*call.args, **call.kwargs)
+
+    return drive(steps, forward(next(steps)), forward)
