@@ -1,0 +1,157 @@
+"""The output layer and the R-Drop loss in one."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regdrop.errors import InputError
+from regdrop.losses import inputs, rdrop
+from regdrop.losses.fused import Backend, handed_out, refuse_second_derivative
+from regdrop.losses.head import Gradients, Head, head_rows
+from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels.eager import eager
+from regdrop.losses.reduction import Reduction, reduced
+from regdrop.losses.shapes import Bool, Float, Int, Num
+
+
+def linear_r_drop_loss(
+    hidden: Float[Tensor, " passes *dims"],
+    weight: Float[Tensor, "classes features"],
+    target: Num[Tensor, " *target_dims"],
+    bias: Float[Tensor, " classes"] | None = None,
+    *,
+    alpha: float,
+    ignore_index: int = -100,
+    mask: Bool[Tensor, " *mask_dims"] | Int[Tensor, " *mask_dims"] | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: Float[Tensor, " classes"] | None = None,
+    reduction: Reduction = "mean",
+    num_items: int | Tensor | None = None,
+    backend: Backend = "auto",
+) -> rdrop.RDropOutput:
+    """R-Drop of a classifier whose last layer is linear, without ever holding its logits.
+
+        z_ki = W h_ki + b
+        loss_i = sum_k CE(z_ki, y_i) + alpha * mean over pairs a<b of 1/2 [KL(p_a||p_b) + KL(p_b||p_a)]
+
+    The layer and the loss are computed for a chunk of items at a time, value and gradient together; beyond the
+    gradients of hidden, weight and bias, memory is that of one chunk of logits. Items that do not count are dropped
+    before the layer, so padding costs nothing.
+
+    Args:
+        hidden: what the output layer is applied to, one slice a pass, `(K, N, D)` or `(K, B, T, D)`; K >= 2.
+        weight: of the output layer, `(V, D)` as in `torch.nn.Linear`, the dtype of `hidden` (under autocast both are
+            cast, as by the layer itself). Its gradient is summed in float32; frozen, none is computed.
+        target: integer classes `(N,)` or `(B, T)`, or probabilities `(N, V)` or `(B, T, V)`. A language model shifts
+            the labels, not the hidden states.
+        bias: of the output layer, `(V,)`.
+        alpha: weight of the divergence; see `r_drop_loss`.
+        ignore_index: target value that marks padding.
+        mask: true where the item counts, the shape of the items.
+        label_smoothing: mass spread evenly over the classes.
+        class_weight: multiplies each class's cross-entropy, `(V,)`.
+        reduction: "mean" over valid items, "sum", or "none": one value an item. With "none" the weights of the items
+            are known in backward alone, which therefore runs the layer again.
+        num_items: divide by this instead of the number of valid items.
+        backend: how a chunk's loss is computed; see `r_drop_loss`.
+
+    Returns:
+        `RDropOutput(loss, task_loss, kl)` in float32 (float64 for float64).
+
+    Raises:
+        InputError: shapes or dtypes that do not fit, one pass only, a class out of range, or a mean over no item.
+        UnsupportedError: on backward, for a second derivative, or a second backward after one that scaled the gradient.
+
+    Source: Eq. 2 to 4 of arXiv 2106.14448.
+
+    Relations: equals `r_drop_loss(torch.nn.functional.linear(hidden, weight, bias), target, ...)`.
+
+    Example:
+        >>> import torch
+        >>> hidden = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]], requires_grad=True)
+        >>> weight = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
+        >>> out = linear_r_drop_loss(hidden, weight, torch.tensor([1]), alpha=1.0)
+        >>> out.loss.backward()
+        >>> print(f"{out.loss:.4f} = {out.task_loss:.4f} + 1.0 * {out.kl:.4f}")
+        1.1220 = 1.0064 + 1.0 * 0.1155
+    """
+    inputs.check_alpha(alpha)
+    inputs.check_smoothing(label_smoothing)
+    inputs.check_passes(hidden, 3, "(passes, items, features)", "hidden states")
+    _check_layer(hidden, weight, bias)
+    dtype = _layer_dtype(hidden, weight, bias)
+    # The logits' shape without their memory: every entry is the same element.
+    logits = hidden.new_empty((), dtype=dtype).expand(*hidden.shape[:-1], len(weight))
+    rows, items = rdrop.classification_rows(
+        logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
+    )
+    function = _LossOfItems if reduction == "none" else _LossOfBatch
+    loss, task_loss, kl = function.apply(rows, backend, hidden.flatten(1, -2), weight, bias)
+    return rdrop.output(loss.reshape(items if reduction == "none" else ()), task_loss, kl, rows.weight, reduction)
+
+
+class _LossOfBatch(torch.autograd.Function):
+    """The sum over items, whose gradient is known up to one factor: computed with the value."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Rows, backend: Backend, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        task, kl, grads = _run(rows, layer, ctx.needs_input_grad[2:])
+        ctx.save_for_backward(*grads)
+        ctx.scaled = False
+        ctx.mark_non_differentiable(task, kl)
+        return reduced(task + rows.alpha * kl, rows.weight, "sum"), task, kl
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *handed_out(ctx, outer[0])
+
+
+class _LossOfItems(torch.autograd.Function):
+    """One value an item, each with its own factor: the gradient waits for them."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Rows, backend: Backend, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        task, kl, _ = _run(rows, layer, (False, False, False))
+        ctx.save_for_backward(*layer)
+        ctx.rows, ctx.backend = rows, backend
+        ctx.mark_non_differentiable(task, kl)
+        return reduced(task + rows.alpha * kl, rows.weight, "none"), task, kl
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
+        rows = replace(ctx.rows, weight=ctx.rows.weight * outer[0])
+        return None, None, *_run(rows, ctx.saved_tensors, ctx.needs_input_grad[2:])[2]
+
+
+def _run(rows: Rows, layer: tuple[Any, ...], wanted: tuple[bool, ...]) -> tuple[Tensor, Tensor, Gradients]:
+    """`head_rows` in the dtype of the rows' logits, gradients in the dtypes of hidden, weight and bias."""
+    hidden, weight, bias = layer
+    dtype = rows.logits.dtype
+    head = Head(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
+    task, kl, grads = head_rows(head, rows, eager, wanted)
+    pairs = zip(grads, layer, strict=True)
+    return task, kl, tuple(None if grad is None else grad.to(part.dtype) for grad, part in pairs)
+
+
+def _check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    shape, features = tuple(weight.shape), hidden.shape[-1]
+    if weight.ndim != 2 or shape[0] == 0 or shape[1] != features:
+        raise InputError(f"weight has shape {shape}; hidden states of {features} features need (classes, {features})")
+    if bias is not None and bias.shape != shape[:1]:
+        raise InputError(f"bias has shape {tuple(bias.shape)}; a weight of shape {shape} needs ({shape[0]},)")
+
+
+def _layer_dtype(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> torch.dtype:
+    """What `torch.nn.functional.linear` would compute in: the one dtype of all, or that of autocast."""
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device) and hidden.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    for name, part in (("weight", weight), ("bias", bias)):
+        if part is not None and part.dtype != hidden.dtype:
+            raise InputError(
+                f"hidden states have dtype {hidden.dtype} but {name} has {part.dtype}; cast one, or use torch.autocast"
+            )
+    return hidden.dtype
