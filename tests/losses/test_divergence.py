@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from reference import kl, mean_over_pairs
 
+from reference import kl, mean_over_pairs
 from regdrop import symmetric_kl
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import classification, multilabel, regression, value_and_gradient
 
+from reference import classification, multilabel, regression, value_and_gradient
 from regdrop import RDropLoss, r_drop_loss
 
 ALPHA = 1.7
