@@ -9,6 +9,7 @@ from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
 from regdrop.tasks.images import ImageDataset, Images, collate, hold_out
+from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
 from regdrop.tasks.sources.digits import read_digits
 from regdrop.tasks.sources.download import read_cifar, read_fashion_mnist
 from regdrop.tasks.sources.folder import read_folder
@@ -36,6 +37,9 @@ class ImageData:
     path: str | None = None
     train_limit: int | None = None
     augmentation: Augmentation = "none"
+
+    def __post_init__(self) -> None:
+        check_ranges("data", self, validation=ONE_OR_MORE, train_limit=ONE_OR_MORE)
 
 
 def load_images(data: ImageData, model: ViTModel, seed: int) -> Splits:

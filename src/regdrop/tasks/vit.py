@@ -8,6 +8,7 @@ from torch.nn import functional
 from transformers.modeling_outputs import ImageClassifierOutput
 
 from regdrop.errors import RecipeError
+from regdrop.tasks.sections import ONE_OR_MORE, RATE, check_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class ViTModel:
         attention_dropout: rate on the attention probabilities; the original ViT has none.
         drop_path: rate of stochastic depth in the last block, growing linearly from the first.
         head_dropout: rate before the classifier.
+
+    Raises:
+        RecipeError: a number out of range, or sizes that do not divide.
     """
 
     classes: int
@@ -43,6 +47,13 @@ class ViTModel:
     attention_dropout: float = 0.0
     drop_path: float = 0.0
     head_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        sizes = ("classes", "image_size", "channels", "patch_size", "width", "depth", "heads")
+        rates = ("dropout", "attention_output_dropout", "attention_dropout", "drop_path", "head_dropout")
+        check_ranges("model", self, **dict.fromkeys(sizes, ONE_OR_MORE), **dict.fromkeys(rates, RATE))
+        _check_multiple(self, "image_size", "patch_size")
+        _check_multiple(self, "width", "heads")
 
 
 class ImageClassifier(nn.Module):
@@ -84,15 +95,11 @@ class ImageClassifier(nn.Module):
 def build_vit(model: ViTModel) -> ImageClassifier:
     """Build the network with random weights and a classifier of zeros, so that it starts undecided.
 
-    Raises:
-        RecipeError: sizes that do not divide.
-
     Example:
         >>> tiny = ViTModel(classes=10, image_size=8, patch_size=4, width=16, depth=1, heads=2)
         >>> build_vit(tiny)(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])).loss
         tensor(2.3026, grad_fn=<DivBackward0>)
     """
-    _check_sizes(model)
     vit = VisionTransformer(
         img_size=model.image_size,
         patch_size=model.patch_size,
@@ -115,10 +122,7 @@ def build_vit(model: ViTModel) -> ImageClassifier:
     return ImageClassifier(vit)
 
 
-def _check_sizes(model: ViTModel) -> None:
-    if model.image_size % model.patch_size:
-        raise RecipeError(
-            f"model.image_size {model.image_size} is not a multiple of model.patch_size {model.patch_size}; change one"
-        )
-    if model.width % model.heads:
-        raise RecipeError(f"model.width {model.width} is not a multiple of model.heads {model.heads}; change one")
+def _check_multiple(model: ViTModel, key: str, divisor: str) -> None:
+    whole, part = getattr(model, key), getattr(model, divisor)
+    if whole % part:
+        raise RecipeError(f"model.{key} {whole} is not a multiple of model.{divisor} {part}; change one of them")

@@ -1,0 +1,66 @@
+"""The score of given weights on one part of a recipe's data."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from torch import nn
+
+from regdrop.checkpoints.refusals import check_keys, check_shape, named
+from regdrop.checkpoints.safetensors_file import read_safetensors
+from regdrop.tasks.task import Splits, find_task
+from regdrop.training.folder import find_weights
+from regdrop.training.progress import EvaluationProgress, metrics_of
+from regdrop.training.recipe import Recipe
+from regdrop.training.trainer import TaskTrainer, training_arguments
+
+Split = Literal["train", "validation", "test"]
+
+
+def evaluate(recipe: Recipe, checkpoint: Path, *, split: Split = "test", progress: bool = True) -> dict[str, float]:
+    """Metrics of saved weights.
+
+    Args:
+        recipe: which model and data.
+        checkpoint: folder of a finished run, a checkpoint or `best/` folder, or a .safetensors file.
+        split: which part of the data; "train" is evaluated without its order, but with its augmentation.
+        progress: show a bar on standard error.
+
+    Returns:
+        The task's metrics and `loss` (mean over the items, no dropout, no R-Drop). On the test part and the best
+        weights they equal those that training reported.
+
+    Raises:
+        CheckpointError: no weights there, or not this model's.
+        DataError: the data is missing.
+    """
+    weights = find_weights(checkpoint)
+    task = find_task(recipe.task)
+    model = task.build(recipe.model)
+    load_weights(model, weights)
+    return score(recipe, model, task.load(recipe.data, recipe.model, 0), split, progress=progress)
+
+
+def score(recipe: Recipe, model: nn.Module, splits: Splits, split: Split, *, progress: bool) -> dict[str, float]:
+    """Metrics of a model on one part of its data; see `evaluate`."""
+    with TemporaryDirectory() as scratch:
+        arguments = training_arguments(recipe.train, Path(scratch), seed=0)
+        trainer = TaskTrainer(find_task(recipe.task), splits, model, arguments, recipe.train)
+        if progress:
+            trainer.add_callback(EvaluationProgress(trainer.running_loss))
+        logs = trainer.evaluate(getattr(splits, split), metric_key_prefix=split)
+    return metrics_of(logs, f"{split}_")
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Copy weights from a safetensors file into a model, all or none.
+
+    Raises:
+        CheckpointError: the file is damaged, or its names or shapes are not the model's.
+    """
+    with named(path):
+        state, own = read_safetensors(path), model.state_dict()
+        check_keys(state, own)
+        for key, weight in own.items():
+            check_shape(key, state[key].shape, weight.shape)
+    model.load_state_dict(state)

@@ -1,0 +1,97 @@
+"""What a person sees on standard error while a model trains and is evaluated."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+TIMINGS = ("runtime", "_per_second", "preparation_time")
+
+
+class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """A bar with the loss and its parts, and one line an evaluation."""
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        """Open the bar."""
+        hidden = not state.is_world_process_zero
+        self._bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", leave=False, disable=hidden)
+
+    def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
+        """Advance the bar."""
+        self._bar.update()
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, Any], **_kwargs: Any) -> None:
+        """Show the parts of the loss, or the metrics of an evaluation."""
+        if "loss" in logs:
+            parts = {"loss": logs["loss"], "CE": logs["task_loss"], "KL": logs.get("kl")}
+            self._bar.set_postfix({name: f"{value:.4f}" for name, value in parts.items() if value is not None})
+        elif "eval_loss" in logs and state.is_world_process_zero:
+            metrics = ", ".join(f"{name} {value:.4f}" for name, value in metrics_of(logs, "eval_").items())
+            self._bar.write(f"step {state.global_step}: validation {metrics}", file=sys.stderr)
+
+    def on_train_end(self, *_args: Any, **_kwargs: Any) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+
+@dataclass(slots=True)
+class RunningMean:
+    """A mean that grows with its values.
+
+    Example:
+        >>> mean = RunningMean()
+        >>> mean.add(1.0, 3)
+        >>> mean.add(2.0, 1)
+        >>> mean.value
+        1.25
+    """
+
+    total: float = 0.0
+    weight: float = 0.0
+
+    def add(self, value: float, weight: float) -> None:
+        """Count `value` `weight` times."""
+        self.total += value * weight
+        self.weight += weight
+
+    def clear(self) -> None:
+        """Start anew."""
+        self.total = self.weight = 0.0
+
+    @property
+    def value(self) -> float:
+        """The mean so far."""
+        return self.total / self.weight
+
+
+class EvaluationProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """A bar over the batches of an evaluation with the mean loss so far."""
+
+    def __init__(self, loss: RunningMean) -> None:
+        self._loss = loss
+        self._bar: Any = None
+
+    def on_prediction_step(self, _args: Any, state: Any, _control: Any, eval_dataloader: Any, **_kwargs: Any) -> None:
+        """Advance the bar."""
+        if self._bar is None:
+            self._bar = tqdm(total=len(eval_dataloader), unit="batch", disable=not state.is_world_process_zero)
+        self._bar.update()
+        self._bar.set_postfix(loss=f"{self._loss.value:.4f}")
+
+    def on_evaluate(self, *_args: Any, **_kwargs: Any) -> None:
+        """Close the bar."""
+        self._bar.close()
+        self._bar = None
+
+
+def metrics_of(logs: dict[str, Any], prefix: str) -> dict[str, float]:
+    """The metrics among the logs of a Trainer, without their prefix and without timings.
+
+    Example:
+        >>> metrics_of({"eval_loss": 0.5, "eval_runtime": 3.0, "epoch": 1.0}, "eval_")
+        {'loss': 0.5}
+    """
+    named = {key.removeprefix(prefix): value for key, value in logs.items() if key.startswith(prefix)}
+    return {key: value for key, value in named.items() if not key.endswith(TIMINGS)}

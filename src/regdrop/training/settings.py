@@ -1,0 +1,100 @@
+"""The sections of a recipe that every task shares: the regulariser and the training."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from regdrop.errors import RecipeError
+from regdrop.tasks.sections import ONE_OR_MORE, ZERO_OR_MORE, check_ranges
+
+Schedule = Literal["constant_with_warmup", "cosine", "inverse_sqrt", "linear", "polynomial"]
+
+
+@dataclass(frozen=True, slots=True)
+class RDropSettings:
+    """The `rdrop` section: how strongly the passes are pulled together, or not at all.
+
+    The scale of the loss. With R-Drop the loss is the paper's: cross-entropies *summed* over the passes (about
+    `passes` times the usual mean) plus alpha times the divergence. Without it, it is the model's usual mean
+    cross-entropy. Nothing is multiplied to make them alike. Adam is indifferent to the scale as long as gradients are
+    not clipped, so recipes that are meant for comparisons use AdamW and `max_grad_norm: 0`. SGD is not: with R-Drop
+    its steps are about `passes` times as large at the same learning rate, and clipping at a norm bites earlier. SGD
+    recipes follow the paper's form; a comparison by them has to say so, or set the baseline's learning rate to
+    `passes` times R-Drop's.
+
+    Attributes:
+        enabled: False trains plainly, one pass a step.
+        alpha: weight of the divergence, in regdrop's convention.
+        passes: forward passes a step, at least 2.
+        every: apply R-Drop at every so-manieth step only.
+        label_smoothing: mass spread evenly over the classes while training, with or without R-Drop.
+    """
+
+    enabled: bool = True
+    alpha: float = 1.0
+    passes: int = 2
+    every: int = 1
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges("rdrop", self, alpha=ZERO_OR_MORE, passes=(2, 64), every=ONE_OR_MORE, label_smoothing=(0, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """The `train` section: optimisation, evaluation and precision.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch_size: items a step in all, over accumulation and processes, before the passes repeat them.
+        learning_rate: at its peak.
+        eval_every: evaluate on the validation part and save a checkpoint after so many steps, and after the last.
+        micro_batch: items a process takes at once; None: the whole batch divided by the processes.
+        eval_batch: items a process evaluates at once.
+        optimizer: "adamw" (betas 0.9 and 0.999) or "sgd".
+        momentum: of SGD.
+        weight_decay: on all weights but biases and normalisation.
+        schedule: of the learning rate after the warm-up.
+        warmup_steps: steps of linear growth of the learning rate from 0.
+        max_grad_norm: clip the gradient to this global norm; 0 does not clip.
+        precision: "fp32", or autocast to "bf16" or "fp16".
+        workers: processes that load data; 0 loads in the training process.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    eval_every: int
+    micro_batch: int | None = None
+    eval_batch: int = 256
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Schedule = "cosine"
+    warmup_steps: int = 0
+    max_grad_norm: float = 0.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        counts = ("steps", "batch_size", "eval_every", "micro_batch", "eval_batch")
+        amounts = ("learning_rate", "momentum", "weight_decay", "warmup_steps", "max_grad_norm", "workers")
+        check_ranges("train", self, **dict.fromkeys(counts, ONE_OR_MORE), **dict.fromkeys(amounts, ZERO_OR_MORE))
+
+    def accumulation(self, processes: int) -> tuple[int, int]:
+        """Items a process takes at once, and how many such rounds make one step.
+
+        Raises:
+            RecipeError: they do not make up `batch_size`.
+
+        Example:
+            >>> TrainSettings(steps=1, batch_size=512, learning_rate=1.0, eval_every=1, micro_batch=32).accumulation(4)
+            (32, 4)
+        """
+        micro = self.micro_batch or max(1, self.batch_size // processes)
+        rounds, rest = divmod(self.batch_size, micro * processes)
+        if rest or not rounds:
+            raise RecipeError(
+                f"train.batch_size {self.batch_size} is not a multiple of train.micro_batch {micro} x {processes} "
+                "processes; change one of them"
+            )
+        return micro, rounds

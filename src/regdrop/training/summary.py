@@ -1,0 +1,67 @@
+"""What a finished run comes to: one small JSON object."""
+
+import json
+import platform
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from typing import Any
+
+from regdrop.errors import DataError
+
+PACKAGES = ("regdrop", "torch", "transformers", "timm")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """The outcome of a finished run.
+
+    Attributes:
+        recipe: its name.
+        seed: of everything random.
+        rdrop: the recipe's `rdrop` section.
+        steps: optimiser steps made.
+        best_step: the step whose weights did best on the validation part.
+        validation: metrics of these weights on the validation part.
+        test: their metrics on the test part, which was read this once.
+        seconds: spent training, with the evaluations in between, over all sessions of the run.
+        versions: of Python and the packages that decide the numbers.
+        finished: always true; the file is written when all is done.
+    """
+
+    recipe: str
+    seed: int
+    rdrop: dict[str, Any]
+    steps: int
+    best_step: int
+    validation: dict[str, float]
+    test: dict[str, float]
+    seconds: float
+    versions: dict[str, str]
+    finished: bool = True
+
+    def to_json(self) -> str:
+        """The summary as a JSON object over several lines."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunSummary":
+        """Read what `to_json` wrote.
+
+        Raises:
+            DataError: the text is not such an object.
+        """
+        try:
+            values = json.loads(text)
+            return cls(**{field.name: values[field.name] for field in fields(cls)})
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"not the summary of a finished run ({error!r}); train again") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers.
+
+    Example:
+        >>> sorted(versions())
+        ['python', 'regdrop', 'timm', 'torch', 'transformers']
+    """
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
