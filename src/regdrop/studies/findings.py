@@ -1,6 +1,6 @@
-"""What a paired difference means, in a sentence that carries its own limits."""
+"""What a paired difference means, in sentences that carry their own limits."""
 
-from regdrop.studies.metrics import Metric
+from regdrop.studies.metrics import SECONDS, Metric
 from regdrop.studies.statistics import PairedDifference, smallest_p_value
 
 
@@ -32,6 +32,18 @@ def finding(metric: Metric, difference: PairedDifference, treatment: str, refere
         return f"{head}: no difference shown ({size} in {seeds}; the {interval} contains 0; {p_value})."
     verdict = "better" if (difference.mean > 0) == metric.higher_is_better else "worse"
     return f"{head}: {verdict} by {size} ({seeds}; the {interval} leaves 0 out; {p_value})."
+
+
+def cost(treatment: str, reference: str, treatment_seconds: float, reference_seconds: float) -> str:
+    """State what the treatment costs in training time, whatever it gains.
+
+    Example:
+        >>> cost("R-Drop", "baseline", 18.0, 10.0)
+        'R-Drop took 1.80 times the training time of baseline (18.0 s against 10.0 s a run).'
+    """
+    ratio = treatment_seconds / reference_seconds
+    times = f"{SECONDS.show(treatment_seconds)} s against {SECONDS.show(reference_seconds)} s a run"
+    return f"{treatment} took {ratio:.2f} times the training time of {reference} ({times})."
 
 
 def _p_value(difference: PairedDifference) -> str:

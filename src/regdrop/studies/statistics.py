@@ -91,7 +91,7 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
         p = share of the 2^n sign vectors s with |mean(s d)| >= |mean(d)|
 
     Args:
-        differences: one finite number a seed; up to 16 seeds all sign vectors are visited, beyond that 65,536 drawn ones.
+        differences: one finite number a seed; with up to 16 all sign vectors are visited, with more 65,536 drawn ones.
 
     Raises:
         InputError: no difference, or one that is not finite.
