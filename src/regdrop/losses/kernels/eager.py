@@ -1,54 +1,120 @@
 """The kernel in plain PyTorch: any device, any dtype, a chunk of rows at a time so that all stays in cache."""
 
+from dataclasses import dataclass
+from itertools import combinations
+
 import torch
 from torch import Tensor
 
 from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.reduction import can_look
 
-CHUNK_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}
+# Measured: smaller chunks pay for starting the threads of every operation, larger ones leave the cache.
+CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
 def eager(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
     """Fulfil the contract of `regdrop.losses.kernels` chunk by chunk; `grad` may be the logits' own buffer."""
     passes, items, classes = rows.logits.shape
-    values = rows.weight.new_zeros(2, items)
-    step = max(1, CHUNK_ELEMENTS.get(rows.logits.device.type, 1 << 22) // max(1, passes * classes))
+    step = CHUNK_ELEMENTS.get(rows.logits.device.type, 1 << 22) // max(1, passes * classes)
+    step = min(max(1, step), items)
+    spare = _Spare.like(rows.logits, step)
+    values = rows.weight.new_empty(2, items)
+    unused = rows.weight == 0
+    skipping = not can_look(unused) or bool(unused.any())
     for start in range(0, items, step):
         part = slice(start, min(start + step, items))
-        _chunk(rows, part, values[:, part], None if grad is None else grad[:, part])
+        _chunk(rows, part, values[:, part], None if grad is None else grad[:, part], spare.first(part.stop - start))
+        if skipping and grad is not None:
+            grad[:, part].masked_fill_(unused[part].unsqueeze(-1), 0.0)
+    if skipping:
+        values.masked_fill_(unused, 0.0)
     return values[0], values[1]
 
 
-def _chunk(rows: Rows, part: slice, values: Tensor, grad: Tensor | None) -> None:
-    """Value and gradient of some rows, from s_a = c_a - mean c with c_a = z_a - max z_a.
+@dataclass(frozen=True, slots=True)
+class _Spare:
+    """Buffers `(count, rows, classes)` in the accumulation dtype, written again by every chunk."""
 
-    (K - 1) kl = sum_a sum_j (p_a - mean p)_j (s_a - E_{p_a} s_a)_j, which keeps its digits when the passes nearly
-    agree or share an offset; (K - 1) d kl / d z_a = p_a - mean p + p_a (s_a - E_{p_a} s_a).
-    """
-    passes = rows.logits.shape[0]
+    wide: Tensor | None  # the logits, where they have another dtype
+    prob: Tensor
+    differences: Tensor  # one a pair of passes
+    product: Tensor
+
+    @classmethod
+    def like(cls, logits: Tensor, step: int) -> "_Spare":
+        passes, _, classes = logits.shape
+        dtype = accumulation_dtype(logits.dtype)
+
+        def buffer(count: int) -> Tensor:
+            return logits.new_empty(count, step, classes, dtype=dtype)
+
+        wide = None if dtype == logits.dtype else buffer(passes)
+        return cls(wide, buffer(passes), buffer(passes * (passes - 1) // 2), buffer(1))
+
+    def first(self, count: int) -> "_Spare":
+        if count == self.prob.shape[1]:
+            return self
+        wide = None if self.wide is None else self.wide[:, :count]
+        return _Spare(wide, self.prob[:, :count], self.differences[:, :count], self.product[:, :count])
+
+
+def _chunk(rows: Rows, part: slice, values: Tensor, grad: Tensor | None, spare: _Spare) -> None:
+    """Value and gradient of some rows."""
     logits = rows.logits[:, part]
-    centred = logits.to(accumulation_dtype(logits.dtype), copy=True)
-    centred -= centred.amax(-1, keepdim=True)
-    prob = centred.exp()
-    total = prob.sum(-1, keepdim=True)
-    prob /= total
-    values[0], mass, target = _task(rows, part, centred, total.log())
-    # A class masked in every pass must cancel exactly: -inf - -inf is NaN, lowest - lowest is 0.
-    centred.clamp_(min=torch.finfo(centred.dtype).min / 1e3)
-    spread = centred.sub_(centred.mean(0))
-    spread -= (prob * spread).sum(-1, keepdim=True)
-    mean = prob.mean(0)
-    values[1] = _unbounded(((prob - mean) * spread).sum((0, -1)) / (passes - 1))
-    unused = rows.weight[part] == 0
-    values.masked_fill_(unused, 0.0)
+    wide = logits if spare.wide is None else spare.wide.copy_(logits)
+    for z, p in zip(wide, spare.prob, strict=True):
+        torch.softmax(z, -1, out=p)
+    index, dense, mass = _target(rows, part, wide)
+    values[0] = _task(wide, spare.prob, index, dense, mass)
+    distances = _distances(wide, spare)
+    values[1] = _unbounded(sum(distances[1:], distances[0]).squeeze(-1) / (2 * len(distances)))
     if grad is None:
         return
-    strength = rows.alpha / (passes - 1)
-    spread.mul_(strength).add_(strength + mass).mul_(prob)
-    spread -= mean * strength
-    _subtract_target(rows, part, spread, mass, target)
-    spread *= rows.weight[part].unsqueeze(-1)
-    grad.copy_(spread.masked_fill_(unused.unsqueeze(-1), 0.0))
+    out = grad if spare.wide is None else wide
+    weight = rows.weight[part].unsqueeze(-1)
+    _gradient(rows.alpha, weight, spare, mass, distances, out)
+    if dense is not None:
+        out.addcmul_(dense, weight, value=-1)
+    elif index is not None:
+        out.scatter_add_(-1, index, (weight * -mass).expand(len(out), -1, -1))
+    if out is not grad:
+        grad.copy_(out)
+
+
+def _distances(wide: Tensor, spare: _Spare) -> list[Tensor]:
+    """KL(p_a||p_b) + KL(p_b||p_a) = sum_j (p_a - p_b)_j (d_j - E_{p_a} d), d = z_a - z_b, for every pair, `(rows, 1)`.
+
+    Centred, it keeps its digits when the passes nearly agree or share an offset. Leaves d - E_{p_a} d in `differences`.
+    """
+    distances = []
+    product = spare.product[0]
+    for (a, b), d in zip(combinations(range(len(wide)), 2), spare.differences, strict=True):
+        # A class masked in both passes must contribute 0, but -inf - -inf is NaN.
+        torch.sub(wide[a], wide[b], out=d).nan_to_num_(nan=0.0)
+        d.sub_(torch.mul(spare.prob[a], d, out=product).sum(-1, keepdim=True))
+        torch.sub(spare.prob[a], spare.prob[b], out=product)
+        distances.append(product.mul_(d).sum(-1, keepdim=True))
+    return distances
+
+
+def _gradient(
+    alpha: float, weight: Tensor, spare: _Spare, mass: Tensor | float, distances: list[Tensor], out: Tensor
+) -> None:
+    """The weighted gradient but for its target; destroys `differences`.
+
+    A pair's 1/2 [KL + KL] adds 1/2 [p_a - p_b + p_a (d - E_{p_a} d)] to pass a and
+    1/2 [p_b - p_a - p_b (d - E_{p_b} d)] to pass b, where E_{p_b} d = E_{p_a} d - distance.
+    """
+    prob = spare.prob
+    strength = weight * (alpha / (2 * len(distances)))
+    torch.mul(prob, weight * mass + strength * (len(prob) - 1), out=out)
+    pairs = combinations(range(len(prob)), 2)
+    for (a, b), d, distance in zip(pairs, spare.differences, distances, strict=True):
+        d.mul_(strength)
+        out[a].addcmul_(prob[a], d).addcmul_(prob[b], strength, value=-1)
+        d.add_(strength * distance)
+        out[b].addcmul_(prob[b], d, value=-1).addcmul_(prob[a], strength, value=-1)
 
 
 def _unbounded(value: Tensor) -> Tensor:
@@ -56,44 +122,42 @@ def _unbounded(value: Tensor) -> Tensor:
     return value.masked_fill(value > torch.finfo(value.dtype).max ** 0.5, torch.inf)
 
 
-def _task(rows: Rows, part: slice, centred: Tensor, log_total: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The task's value, the sum of its target's mass `(items, 1)`, and that target where it is dense."""
+def _target(rows: Rows, part: slice, wide: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | float]:
+    """The target as an index `(passes, rows, 1)` or dense `(rows, classes)`; its mass, `(rows, 1)` where it varies."""
     if rows.target is None:
-        return centred.new_zeros(centred.shape[1]), centred.new_zeros(centred.shape[1], 1), None
-    smooth = rows.label_smoothing
-    if rows.target.ndim == 1 and not smooth:
-        index = _index(rows.target, rows, part)
-        mass = torch.ones_like(centred[0, :, :1]) if rows.class_weight is None else rows.class_weight[index]
-        picked = centred.gather(-1, index.expand(centred.shape[0], -1, -1))
-        return (mass * (log_total - picked)).sum((0, -1)), mass, None
-    target = _dense_target(rows.target, rows, part, centred)
-    mass = target.sum(-1, keepdim=True)
-    product = torch.where(target == 0, 0.0, target * centred).sum(-1, keepdim=True)
-    return (mass * log_total - product).sum((0, -1)), mass, target
-
-
-def _index(target: Tensor, rows: Rows, part: slice) -> Tensor:
-    """Class indices `(items, 1)`; those of items that do not count are moved inside the range."""
-    return target[part].masked_fill(rows.weight[part] == 0, 0).unsqueeze(-1)
-
-
-def _dense_target(labels: Tensor, rows: Rows, part: slice, centred: Tensor) -> Tensor:
-    """The smoothed and weighted target `(items, classes)`; smoothing gives nothing to classes masked everywhere."""
-    smooth, classes = rows.label_smoothing, centred.shape[-1]
-    target = centred.new_zeros(centred.shape[1:])
-    if smooth:
-        target.masked_fill_((centred > -torch.inf).any(0), smooth / classes)
-    if labels.ndim == 1:
-        index = _index(labels, rows, part)
-        target.scatter_add_(-1, index, torch.full_like(target[:, :1], 1 - smooth))
+        return None, None, 0.0
+    target = rows.target[part]
+    if target.ndim == 2:
+        dense = target.to(wide.dtype) * (1 - rows.label_smoothing)
     else:
-        target += labels[part].to(target.dtype) * (1 - smooth)
-    return target if rows.class_weight is None else target * rows.class_weight
+        # The class of an item that does not count may be anything: move it inside the range.
+        index = target.masked_fill(rows.weight[part] == 0, 0).unsqueeze(-1)
+        if not rows.label_smoothing:
+            mass = 1.0 if rows.class_weight is None else rows.class_weight[index]
+            return index.expand(len(wide), -1, -1), None, mass
+        dense = torch.zeros_like(wide[0]).scatter_(-1, index, 1 - rows.label_smoothing)
+    if rows.label_smoothing:
+        # A class that is masked in every pass gets nothing.
+        dense.add_((wide > -torch.inf).any(0), alpha=rows.label_smoothing / wide.shape[-1])
+    if rows.class_weight is not None:
+        dense *= rows.class_weight
+    return None, dense, dense.sum(-1, keepdim=True)
 
 
-def _subtract_target(rows: Rows, part: slice, grad: Tensor, mass: Tensor, target: Tensor | None) -> None:
-    if target is not None:
-        grad -= target
-    elif rows.target is not None:
-        passes = grad.shape[0]
-        grad.scatter_add_(-1, _index(rows.target, rows, part).expand(passes, -1, -1), -mass.expand(passes, -1, -1))
+def _task(
+    wide: Tensor, prob: Tensor, index: Tensor | None, dense: Tensor | None, mass: Tensor | float
+) -> Tensor | float:
+    """Minus the target's mass times log p, summed over classes and passes."""
+    if dense is not None:
+        return torch.where(dense == 0, 0.0, dense * wide.log_softmax(-1)).sum((0, -1)).neg_()
+    if index is None:
+        return 0.0
+    return (_log_prob(wide, prob, index).sum(0) * -mass).squeeze(-1)
+
+
+def _log_prob(wide: Tensor, prob: Tensor, index: Tensor) -> Tensor:
+    """Logarithms of the indexed probabilities; only where one has underflowed are the logits looked at again."""
+    picked = prob.gather(-1, index)
+    if can_look(picked) and bool((picked > 1e-30).all()):
+        return picked.log_()
+    return wide.log_softmax(-1).gather(-1, index)
