@@ -74,8 +74,8 @@ def linear_r_drop_loss(
         >>> weight = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
         >>> out = linear_r_drop_loss(hidden, weight, torch.tensor([1]), alpha=1.0)
         >>> out.loss.backward()
-        >>> print(f"{out.loss:.4f} = {out.task_loss:.4f} + 1.0 * {out.kl:.4f}")
-        1.1220 = 1.0064 + 1.0 * 0.1155
+        >>> print(f"{out.loss:.3f} = {out.task_loss:.3f} + 1.0 * {out.kl:.3f}")
+        1.122 = 1.006 + 1.0 * 0.116
     """
     inputs.check_alpha(alpha)
     inputs.check_smoothing(label_smoothing)
