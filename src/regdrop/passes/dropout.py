@@ -132,8 +132,8 @@ def _idle(module: nn.Module, rate: float) -> str | None:
 
 def _refusal(model: nn.Module, per_row: bool) -> str:
     sources = noise_sources(model)
-    found = Counter(f"{source.attribute}={source.rate:g} ({_reason(source)})" for source in sources)
-    listed = ", ".join(f"{count} x {text}" for text, count in found.most_common(6)) or "no dropout module at all"
+    found = Counter(f"{source.kind} {source.attribute}={source.rate:g}{_why(source)}" for source in sources)
+    listed = ", ".join(f"{count} x {text}" for text, count in found.most_common(6)) or "no dropout of any kind"
     first = f", first in {sources[0].name!r}" if sources and sources[0].name else ""
     return (
         f"{type(model).__name__} would give the same output in every pass, at twice the cost: found {listed}{first}. "
@@ -141,8 +141,10 @@ def _refusal(model: nn.Module, per_row: bool) -> str:
     )
 
 
-def _reason(source: NoiseSource) -> str:
-    return source.idle or "one draw for the whole batch"
+def _why(source: NoiseSource) -> str:
+    if source.rate == 0:
+        return ""
+    return f" ({source.idle or 'one draw for the whole batch'})"
 
 
 def _remedy(model: nn.Module, sources: list[NoiseSource], per_row: bool) -> str:
@@ -150,9 +152,12 @@ def _remedy(model: nn.Module, sources: list[NoiseSource], per_row: bool) -> str:
         return "Call model.train(); from_pretrained returns a model in eval mode"
     if per_row and any(source.active for source in sources):
         return "Use mode='sequential', which draws anew for every pass"
-    knobs = _config_knobs(model) or _constructor_knobs(model)
-    if knobs:
-        return f"Build it with dropout, e.g. {knobs[0]}=0.1 (it knows: {', '.join(knobs)}), then call model.train()"
+    if knobs := _config_knobs(model):
+        return (
+            f"Set one of its config's {', '.join(knobs)}, e.g. from_pretrained(..., {knobs[0]}=0.1), and model.train()"
+        )
+    if knobs := _constructor_knobs(model):
+        return f"Build it with one of {', '.join(knobs)}, e.g. {knobs[0]}=0.1, then call model.train()"
     return "Add dropout, e.g. nn.Dropout(0.1), then call model.train()"
 
 
