@@ -67,7 +67,7 @@ def check_sums(archive: zipfile.ZipFile) -> None:
             with archive.open(entry) as member:
                 while member.read(1 << 20):
                     pass
-        except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+        except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, ValueError) as error:
             raise CheckpointError(f"entry {shown(entry.filename)} is damaged ({error})") from error
 
 

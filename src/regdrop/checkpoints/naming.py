@@ -1,6 +1,9 @@
 """One table of the weights of a ViT: what each is called and how it lies in every kind of file.
 
 The sizes in `shape`: D width, 3D three times that, M width in the MLP, C channels, P patch side, T tokens, K classes.
+
+Source: Google's names and forms as the loader of the official R-Drop code (vit_src) reads them; that code's own names;
+timm's `VisionTransformer`; Paddle's layers hold every Linear weight as [in, out].
 """
 
 import re

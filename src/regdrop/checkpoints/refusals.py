@@ -74,10 +74,10 @@ def check_shape(key: str, found: torch.Size, expected: torch.Size) -> None:
 
 
 def finite_float32(key: str, weight: Tensor) -> Tensor:
-    """The weight as float32; refuses other kinds of numbers, NaN and inf."""
+    """The weight as float32 in main memory; refuses other kinds of numbers, NaN and inf."""
     if weight.dtype not in FLOATS:
         raise CheckpointError(f"key {shown(key)} has dtype {weight.dtype}; only floating point weights are read")
-    weight = weight.to(torch.float32)
+    weight = weight.detach().to("cpu", torch.float32)
     if not bool(torch.isfinite(weight).all()):
         raise CheckpointError(f"key {shown(key)} holds NaN or inf; the checkpoint is damaged or its training diverged")
     return weight

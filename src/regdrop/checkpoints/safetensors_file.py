@@ -33,7 +33,10 @@ def read_safetensors(path: Path) -> StateDict:
 
 def write_safetensors(state: StateDict, path: Path) -> None:
     """Write weights as a safetensors file that transformers and timm read."""
-    save_file(state, path, metadata={"format": "pt"})
+    try:
+        save_file(state, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise CheckpointError(f"cannot be written ({error})") from error
 
 
 def _check_header(path: Path) -> None:

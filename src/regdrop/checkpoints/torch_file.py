@@ -2,9 +2,10 @@
 
 import pickle
 import pickletools
+import warnings
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ _GLOBALS = {
     "torch._utils _rebuild_tensor_v2",
     *(f"torch {kind}Storage" for kind in ("BFloat16", "Double", "Float", "Half")),
 }
+_PROTOCOL = 2
 _OTHER_CALLS = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID")
 
 
@@ -44,7 +46,11 @@ def read_torch(path: Path) -> StateDict:
 
 def write_torch(state: StateDict, path: Path) -> None:
     """Write weights as `torch.save` does."""
-    torch.save(state, path)
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:  # torch.save hides the system's error behind one of its own
+        raise CheckpointError(f"cannot be written ({error.__context__ or error})") from error
 
 
 def _check_archive(file: BinaryIO) -> None:
@@ -60,15 +66,27 @@ def _check_archive(file: BinaryIO) -> None:
 def _check_pickle(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
     if entry.file_size > MAX_HEADER_BYTES:
         raise CheckpointError(f"entry {shown(entry.filename)} is over the limit of {MAX_HEADER_BYTES:,} bytes")
-    key = None
     try:
-        for opcode, argument, _ in pickletools.genops(archive.read(entry)):
-            key = argument if opcode.name.endswith("UNICODE") else key
-            if opcode.name in _OTHER_CALLS or (opcode.name == "GLOBAL" and argument not in _GLOBALS):
-                called = shown(argument) if argument else opcode.name
-                raise CheckpointError(f"calls {called} near key {shown(key)}; only weights are read, nothing is run")
-    except (ValueError, UnicodeError, EOFError) as error:
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of names with a backslash
+            opcodes = [(opcode.name, argument) for opcode, argument, _ in pickletools.genops(archive.read(entry))]
+    except (ValueError, EOFError) as error:
         raise CheckpointError(f"entry {shown(entry.filename)} is damaged ({error})") from error
+    _check_opcodes(opcodes)
+
+
+def _check_opcodes(opcodes: list[tuple[str, Any]]) -> None:
+    """Refuse a pickle that names anything but dense weights; the text before a name is the key it stands at."""
+    key = None
+    for opcode, argument in opcodes:
+        if opcode.endswith("UNICODE"):
+            key = argument
+        if opcode == "PROTO" and argument != _PROTOCOL:
+            raise CheckpointError(f"is a pickle of protocol {argument}; torch.save writes {_PROTOCOL}")
+        if opcode in _OTHER_CALLS or (opcode == "GLOBAL" and argument not in _GLOBALS):
+            asked = shown(argument) if argument else opcode
+            raise CheckpointError(
+                f"asks for {asked} near key {shown(key)}; only dense floating point weights are read, nothing was run"
+            )
 
 
 def _loaded(file: BinaryIO) -> object:
