@@ -44,7 +44,11 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """The recipe with every setting written out, as `load_recipe` reads it back."""
-        return yaml.safe_dump(asdict(self), sort_keys=False)
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values."""
+        return asdict(self)
 
 
 def recipe_names() -> list[str]:

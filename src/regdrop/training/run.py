@@ -10,6 +10,7 @@ from transformers import TrainerCallback, TrainerState, set_seed
 from transformers.integrations import TensorBoardCallback
 
 from regdrop.checkpoints.atomic import atomic_path
+from regdrop.errors import RecipeError
 from regdrop.passes.attach import RDropHandle, attach
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.evaluation import load_weights, score
@@ -20,6 +21,7 @@ from regdrop.training.records import RecordWriter
 from regdrop.training.summary import RunSummary, versions
 from regdrop.training.trainer import TaskTrainer, training_arguments
 
+MAX_SEED = 1 << 32  # of numpy
 KEPT_CHECKPOINTS = 3  # the best, the one before the last, the last
 
 
@@ -36,11 +38,13 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
         progress: show bars on standard error.
 
     Raises:
-        RecipeError: `out` is not empty and `resume` is false, or it holds another run.
+        RecipeError: the seed is out of range, `out` is not empty and `resume` is false, or it holds another run.
         DataError: the data is missing.
         NoNoiseError: R-Drop is on, but the model has no active dropout.
         NonFiniteError: the loss became NaN or infinite.
     """
+    if not 0 <= seed < MAX_SEED:
+        raise RecipeError(f"seed {seed} is out of range; choose 0 to {MAX_SEED - 1}")
     folder = RunFolder(out)
     finished = folder.finished(recipe, seed, resume=resume)
     if finished:

@@ -1,0 +1,7 @@
+"""`python -m regdrop`."""
+
+import sys
+
+from regdrop.cli import main
+
+sys.exit(main())
