@@ -1,1 +1,1 @@
-"""What dropout does to a model: consistency of sub-models, calibration."""
+"""What dropout does to a model: how far its sub-models disagree, how well it is calibrated, what R-Drop could gain."""
