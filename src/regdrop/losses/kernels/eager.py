@@ -17,7 +17,7 @@ def eager(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
     """Fulfil the contract of `regdrop.losses.kernels` chunk by chunk; `grad` may be the logits' own buffer."""
     passes, items, classes = rows.logits.shape
     step = CHUNK_ELEMENTS.get(rows.logits.device.type, 1 << 22) // max(1, passes * classes)
-    step = min(max(1, step), items)
+    step = max(1, min(step, items))
     spare = _Spare.like(rows.logits, step)
     values = rows.weight.new_empty(2, items)
     unused = rows.weight == 0
