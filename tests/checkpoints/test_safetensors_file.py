@@ -2,6 +2,7 @@
 
 import json
 import struct
+from contextlib import suppress
 
 import pytest
 import torch
@@ -101,7 +102,5 @@ def test_random_damage_ends_in_checkpoint_error_alone(tmp_path_factory, place, n
     place %= len(content)
     content = content[:place] + new + content[place + len(new) :]
     path.write_bytes(content[: len(content) - cut])
-    try:
+    with suppress(CheckpointError):
         read_safetensors(path)
-    except CheckpointError:
-        return

@@ -51,12 +51,12 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
         raise CheckpointError(
             f"is no readable zip archive ({error}); it is truncated, damaged or of another format"
         ) from error
-    entries = archive.infolist()
+    entries, size = archive.infolist(), file.seek(0, io.SEEK_END)
     check_count(len(entries))
     _check_names(entries)
     for entry in entries:
-        _check_entry(entry)
-    _check_unpacked_size(entries, file.seek(0, io.SEEK_END))
+        _check_entry(entry, size)
+    _check_unpacked_size(entries, size)
     return archive
 
 
@@ -83,7 +83,9 @@ def _check_names(entries: list[zipfile.ZipInfo]) -> None:
         seen.add(name.casefold())
 
 
-def _check_entry(entry: zipfile.ZipInfo) -> None:
+def _check_entry(entry: zipfile.ZipInfo, size: int) -> None:
+    if not 0 <= entry.header_offset < size:
+        raise CheckpointError(f"entry {shown(entry.filename)} is damaged (it lies outside of the file)")
     if entry.flag_bits & _ENCRYPTED:
         raise CheckpointError(f"entry {shown(entry.filename)} is encrypted")
     if entry.compress_type not in _PACKED:

@@ -90,7 +90,7 @@ def with_qkv_bias(state: StateDict) -> StateDict:
     """The same ViT with a bias for query, key and value: zeros where it has none, which changes nothing."""
     geometry = measure(state, Naming(TIMM))
     biases = {Naming(TIMM).names(QKV_BIAS, block)[0]: geometry.shape(QKV)[:1] for block in range(geometry.depth)}
-    return {name: torch.zeros(shape) for name, shape in biases.items()} | state
+    return state | {name: torch.zeros(shape) for name, shape in biases.items() if name not in state}
 
 
 def _side(tokens: int) -> int:
