@@ -246,10 +246,32 @@ def test_paddle_reads_and_writes_the_same_vit(state, path):
         assert all(torch.equal(back[key], weight) for key, weight in state.items())
 
 
+def paddle_logits(paddle, w, images):
+    """The ViT in Paddle's own operations, from a state dict that Paddle has loaded."""
+    F = paddle.nn.functional
+
+    def linear(x, name):
+        return F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
+
+    def norm(x, name):
+        return F.layer_norm(x, [tiny.WIDTH], w[f"{name}.weight"], w[f"{name}.bias"], epsilon=1e-6)
+
+    x = F.conv2d(images, w["patch_embed.proj.weight"], w["patch_embed.proj.bias"], stride=tiny.PATCH)
+    x = paddle.concat([w["cls_token"].expand([len(images), -1, -1]), x.flatten(2).transpose([0, 2, 1])], axis=1)
+    x = x + w["pos_embed"]
+    for i in range(tiny.DEPTH):
+        block = f"blocks.{i}"
+        qkv = linear(norm(x, f"{block}.norm1"), f"{block}.attn.qkv")
+        q, k, v = qkv.reshape([len(images), tiny.TOKENS, 3, tiny.HEADS, -1]).transpose([2, 0, 3, 1, 4])
+        mixed = F.softmax(q @ k.transpose([0, 1, 3, 2]) * (tiny.WIDTH // tiny.HEADS) ** -0.5) @ v
+        x = x + linear(mixed.transpose([0, 2, 1, 3]).flatten(2), f"{block}.attn.proj")
+        x = x + linear(F.gelu(linear(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")), f"{block}.mlp.fc2")
+    return linear(norm(x, "norm")[:, 0], "head")
+
+
 @pytest.mark.paddle
-def test_a_linear_layer_of_paddle_computes_the_same(path):
+def test_paddle_computes_what_timm_does(state, logits, path):
     paddle = pytest.importorskip("paddle")
-    layer = paddle.nn.Linear(4, 3)
-    paddle.save(layer.state_dict(), str(path))
-    state, x = read_pdparams(path), torch.randn(2, 4)
-    assert np.allclose(layer(paddle.to_tensor(x.numpy())).numpy(), x @ state["weight"] + state["bias"], atol=1e-6)
+    save_vit(state, path)
+    found = paddle_logits(paddle, paddle.load(str(path)), paddle.to_tensor(tiny.image().numpy()))
+    assert np.allclose(found.numpy(), logits(state).numpy(), rtol=0, atol=1e-5)
