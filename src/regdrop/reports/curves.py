@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regdrop.reports.records import RunRecords
+from regdrop.reports.records import EvaluationRecord, RunRecords, StepRecord
 from regdrop.studies.metrics import LOSS, metric
 
 Clock = Literal["step", "seconds"]
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+Numbers = NDArray[np.float64]
 # A running mean over this share of a run shows the trend of a loss that batches make noisy.
 SMOOTHING = 1 / 25
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ArmRecords:
     """The records of one arm: its label, the passes that each of its steps makes, and one run a seed."""
 
@@ -25,9 +26,18 @@ class ArmRecords:
     runs: tuple[RunRecords, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One quantity over one run: at which steps, at which times of the chosen clock, and its values there."""
+
+    steps: Numbers
+    times: Numbers
+    values: Numbers
+
+
+@dataclass(frozen=True, slots=True)
 class Quantity:
-    """Something that changes over a run: how people call it, and its curve in the records of a run."""
+    """Something that changes over a run: how people call it, and how a run's records tell it."""
 
     title: str
     axis: str
@@ -37,7 +47,7 @@ class Quantity:
     def curves(self, arm: ArmRecords, clock: Clock) -> list[Curve]:
         """One curve a run of the arm; runs that did not record the quantity are left out."""
         curves = [self.read(arm, run, clock) for run in arm.runs]
-        return [curve for curve in curves if len(curve[0])]
+        return [curve for curve in curves if len(curve.steps)]
 
 
 def validation(key: str) -> Quantity:
@@ -46,59 +56,60 @@ def validation(key: str) -> Quantity:
 
     def read(_: ArmRecords, run: RunRecords, clock: Clock) -> Curve:
         records = [record for record in run.evaluations if key in record.metrics]
-        return _curve([getattr(r, clock) for r in records], [r.metrics[key] * shown.scale for r in records])
+        return _curve(records, clock, [record.metrics[key] * shown.scale for record in records])
 
     return Quantity(f"Validation {shown.name}", shown.title, shown is LOSS, read)
 
 
 def _task_loss(arm: ArmRecords, run: RunRecords, clock: Clock) -> Curve:
-    values = [record.task_loss / arm.passes for record in run.steps]
-    return _smooth(_curve([getattr(record, clock) for record in run.steps], values))
+    return _curve(run.steps, clock, _smooth([record.task_loss / arm.passes for record in run.steps]))
 
 
 def _kl(_: ArmRecords, run: RunRecords, clock: Clock) -> Curve:
-    pairs = [(getattr(record, clock), record.kl) for record in run.steps if record.kl is not None]
-    return _smooth(_curve([time for time, _ in pairs], [kl for _, kl in pairs]))
+    records = [record for record in run.steps if record.kl is not None]
+    return _curve(records, clock, _smooth([record.kl for record in records if record.kl is not None]))
 
 
 TASK_LOSS = Quantity("Training task loss of a pass", "loss (nats)", True, _task_loss)
-KL = Quantity("KL between the passes", "KL (nats)", True, _kl)
+KL = Quantity("KL between the passes", "KL (nats)", False, _kl)
 
 
-def band(curves: Sequence[Curve]) -> tuple[Curve, NDArray[np.float64]]:
-    """Mean curve of several runs and its standard deviation, over the stretch that all of them cover.
+def band(curves: Sequence[Curve]) -> tuple[Curve, Numbers]:
+    """Mean of several runs and their standard deviation, step by step.
 
-    Runs whose clocks differ (seconds never agree) are interpolated linearly onto the points of the first run.
+    Runs are averaged at equal steps on either clock, values and times alike: seconds never agree between runs.
 
     Args:
-        curves: at least one `(x, y)` with x increasing.
+        curves: at least one; only steps that all of them have are kept.
 
     Returns:
-        The mean curve and the sample standard deviation at its points (zeros for one run).
+        The mean curve and the sample standard deviation of the values (zeros for one run).
 
     Example:
-        >>> x = np.array([0.0, 2.0])
-        >>> (x, y), sd = band([(x, np.array([0.0, 2.0])), (x, np.array([2.0, 2.0]))])
-        >>> y.tolist(), sd.round(3).tolist()
-        ([1.0, 2.0], [1.414, 0.0])
+        >>> one, two = (Curve(np.arange(2.0), np.array([0.0, t]), np.array([1.0, v])) for t, v in [(2, 3), (4, 5)])
+        >>> mean, sd = band([one, two])
+        >>> mean.times.tolist(), mean.values.tolist(), sd.round(3).tolist()
+        ([0.0, 3.0], [1.0, 4.0], [0.0, 1.414])
     """
-    start, end = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    first = curves[0][0]
-    grid = np.unique(np.concatenate([[start], first[(first > start) & (first < end)], [end]]))
-    values = np.stack([np.interp(grid, x, y) for x, y in curves])
-    sd = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros_like(grid)
-    return (grid, values.mean(axis=0)), sd
+    steps = reduce(np.intersect1d, [curve.steps for curve in curves])
+    common = [np.isin(curve.steps, steps) for curve in curves]
+    times = np.stack([curve.times[kept] for curve, kept in zip(curves, common, strict=True)])
+    values = np.stack([curve.values[kept] for curve, kept in zip(curves, common, strict=True)])
+    sd = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros_like(steps)
+    return Curve(steps, times.mean(axis=0), values.mean(axis=0)), sd
 
 
-def _curve(x: Sequence[float], y: Sequence[float]) -> Curve:
-    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+def _curve(records: Sequence[StepRecord | EvaluationRecord], clock: Clock, values: Sequence[float] | Numbers) -> Curve:
+    steps = np.asarray([record.step for record in records], dtype=np.float64)
+    times = np.asarray([getattr(record, clock) for record in records], dtype=np.float64)
+    return Curve(steps, times, np.asarray(values, dtype=np.float64))
 
 
-def _smooth(curve: Curve) -> Curve:
+def _smooth(values: Sequence[float]) -> Numbers:
     """Running mean over the trailing window, so that no point looks into the future."""
-    x, y = curve
-    window = max(1, round(len(y) * SMOOTHING))
-    sums = np.concatenate([[0.0], np.cumsum(y)])
-    ends = np.arange(1, len(y) + 1)
+    window = max(1, round(len(values) * SMOOTHING))
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
     starts = np.maximum(0, ends - window)
-    return x, (sums[ends] - sums[starts]) / (ends - starts)
+    means: Numbers = (sums[ends] - sums[starts]) / (ends - starts)
+    return means

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.reports.curves import KL, TASK_LOSS, ArmRecords, Clock, Quantity, band, validation
+from regdrop.studies.metrics import metric_order
 
 DPI = 160
 # Okabe-Ito colours, told apart by every kind of colour vision; the dashes tell them apart in grey.
@@ -67,10 +68,9 @@ def save_picture(figure: Figure, path: Path) -> None:
 
 
 def _quantities(arms: Sequence[ArmRecords]) -> list[Quantity]:
-    """Every metric of the evaluations, in the order recorded, then what training itself measures."""
+    """Every metric of the evaluations, then what training itself measures."""
     evaluations = (record for arm in arms for run in arm.runs for record in run.evaluations)
-    keys = dict.fromkeys(key for record in evaluations for key in record.metrics)
-    return [*map(validation, keys), TASK_LOSS, KL]
+    return [*map(validation, metric_order(key for record in evaluations for key in record.metrics)), TASK_LOSS, KL]
 
 
 def _draw_panel(axes: Axes, quantity: Quantity, arms: Sequence[ArmRecords], clock: Clock) -> None:
@@ -92,11 +92,11 @@ def _draw_arm(axes: Axes, quantity: Quantity, arm: ArmRecords, clock: Clock, ind
     if not curves:
         return
     colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
-    for x, y in curves:
-        axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.45, zorder=2)
-    (x, mean), sd = band(curves)
-    axes.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0, zorder=1)
-    axes.plot(x, mean, color=colour, linestyle=dash, linewidth=2.2, zorder=3, label=arm.label)
+    for curve in curves:
+        axes.plot(curve.times, curve.values, color=colour, linewidth=0.6, alpha=0.45, zorder=2)
+    mean, sd = band(curves)
+    axes.fill_between(mean.times, mean.values - sd, mean.values + sd, color=colour, alpha=0.15, linewidth=0, zorder=1)
+    axes.plot(mean.times, mean.values, color=colour, linestyle=dash, linewidth=2.2, zorder=3, label=arm.label)
 
 
 def _draw_heading(figure: Figure, arms: Sequence[ArmRecords], title: str) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 from tabulate import tabulate
 
 from regdrop.studies.comparison import ArmResult, Comparison, Contrast
-from regdrop.studies.metrics import SECONDS, Metric, metric
+from regdrop.studies.metrics import Metric, metric
 from regdrop.studies.statistics import spread
 
 Format = Literal["simple", "github"]
@@ -19,7 +19,7 @@ def arm_table(comparison: Comparison, form: Format) -> str:
         comparison: what to show.
         form: `simple` for a terminal, `github` for Markdown.
     """
-    shown = [metric(key) for key in (*comparison.metrics, SECONDS.key)]
+    shown = [metric(key) for key in comparison.metrics]
     rows = [
         [arm.label, str(arm.steps), str(arm.passes), _seeds(arm), *(_mean_sd(column, arm) for column in shown)]
         for arm in comparison.arms

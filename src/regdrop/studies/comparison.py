@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from regdrop.studies.findings import cost, finding
 from regdrop.studies.jobs import Outcome
-from regdrop.studies.metrics import SECONDS, metric
+from regdrop.studies.metrics import SECONDS, metric, metric_order
 from regdrop.studies.statistics import PairedDifference, paired_difference, spread
 
 
@@ -75,9 +75,8 @@ class Comparison:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The test metrics that the runs report, in their order."""
-        keys = dict.fromkeys(key for arm in self.arms for outcome in arm.finished for key in outcome.metrics)
-        return tuple(key for key in keys if key != SECONDS.key)
+        """The metrics that the runs report, the training time last."""
+        return tuple(metric_order(key for arm in self.arms for outcome in arm.finished for key in outcome.metrics))
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -112,7 +111,7 @@ def contrast_arms(treatment: ArmResult, references: Sequence[ArmResult]) -> tupl
 
 
 def _shared_metrics(treatment: ArmResult, reference: ArmResult) -> list[str]:
-    keys = dict.fromkeys(key for outcome in treatment.finished for key in outcome.metrics)
+    keys = metric_order(key for outcome in treatment.finished for key in outcome.metrics)
     return [key for key in keys if treatment.values(key).keys() & reference.values(key).keys()]
 
 

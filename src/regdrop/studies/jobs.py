@@ -1,6 +1,7 @@
 """Independent runs of a study: each has its own folder, is never repeated once finished, and may fail alone."""
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from regdrop.errors import NonFiniteError, NoNoiseError, UnsupportedError
+from regdrop.studies.metrics import metric, metric_order
 from regdrop.training.recipe import Recipe
 from regdrop.training.run import train
 
@@ -66,6 +68,8 @@ def run_jobs(jobs: Sequence[Job], *, progress: bool = True) -> list[Outcome]:
         for job in bar:
             bar.set_description(f"{job.arm}, seed {job.seed}")
             outcomes.append(_run(job, progress))
+            if progress:
+                bar.write(f"{job.arm}, seed {job.seed}: {_words(outcomes[-1])}", file=sys.stderr)
     return outcomes
 
 
@@ -79,3 +83,8 @@ def _run(job: Job, progress: bool) -> Outcome:
     wrong = [f"its test {key} is {value}" for key, value in summary.test.items() if not math.isfinite(value)]
     metrics = {} if wrong else {**summary.test, "seconds": summary.seconds}
     return Outcome(job.seed, metrics, "; ".join(wrong) or None)
+
+
+def _words(outcome: Outcome) -> str:
+    shown = (f"{metric(key).title} {metric(key).show(outcome.metrics[key])}" for key in metric_order(outcome.metrics))
+    return f"failed ({outcome.failure})" if outcome.failure else f"test {', '.join(shown)}"

@@ -1,5 +1,6 @@
 """How a metric is named, scaled and judged wherever people read it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -49,3 +50,14 @@ def metric(key: str) -> Metric:
         'accuracy (%)'
     """
     return KNOWN.get(key, Metric(key, key, "", 1.0, 4, higher_is_better=True))
+
+
+def metric_order(keys: Iterable[str]) -> list[str]:
+    """Each key once, in the order to show them: what the task is about, then the loss, then the time.
+
+    Example:
+        >>> metric_order(["seconds", "loss", "f1", "loss", "accuracy"])
+        ['f1', 'accuracy', 'loss', 'seconds']
+    """
+    last = [LOSS.key, SECONDS.key]
+    return sorted(dict.fromkeys(keys), key=lambda key: last.index(key) if key in last else -1)

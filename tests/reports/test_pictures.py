@@ -1,0 +1,82 @@
+"""The picture holds the data: every line in its axes equals the records, and the file is a whole PNG."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regdrop.reports.curves import KL, TASK_LOSS, ArmRecords, band, validation
+from regdrop.reports.pictures import DPI, learning_curves, save_picture
+from regdrop.reports.records import read_records
+from run_records import write_run
+
+QUANTITIES = [validation("accuracy"), validation("loss"), TASK_LOSS, KL]
+
+
+@pytest.fixture
+def arms(tmp_path):
+    def read(name, passes, steps):
+        for seed in range(2):
+            write_run(tmp_path / name / str(seed), seed=seed, passes=passes, steps=steps, pace=0.1 * passes)
+        return ArmRecords(name, passes, tuple(read_records(tmp_path / name / str(seed)) for seed in range(2)))
+
+    return [read("baseline", 1, 40), read("R-Drop", 2, 40), read("long baseline", 1, 80)]
+
+
+def expected_lines(quantity, arms, clock):
+    """Thin lines of the seeds, then their mean, arm by arm."""
+    for arm in arms:
+        curves = quantity.curves(arm, clock)
+        yield from curves
+        if curves:
+            yield band(curves)[0]
+
+
+def test_every_line_equals_the_records(arms):
+    axes = iter(learning_curves(arms, "title").axes)
+    for clock in ("step", "seconds"):
+        for quantity in QUANTITIES:
+            drawn = [line.get_xydata() for line in next(axes).get_lines()]
+            curves = list(expected_lines(quantity, arms, clock))
+            assert len(drawn) == len(curves) > 0
+            for line, curve in zip(drawn, curves, strict=True):
+                np.testing.assert_array_equal(line, np.stack([curve.times, curve.values], axis=1))
+    assert next(axes, None) is None
+
+
+def test_axes_are_labelled_with_their_units_and_the_legend_names_the_arms(arms):
+    figure = learning_curves(arms, "a headline")
+    assert {axes.get_xlabel() for axes in figure.axes} == {"optimiser steps", "training time (s)"}
+    assert [axes.get_ylabel() for axes in figure.axes[:4]] == [
+        "accuracy (%)",
+        "loss (nats)",
+        "loss (nats)",
+        "KL (nats)",
+    ]
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "a headline"
+    assert [text.get_text() for text in legend.get_texts()][:3] == [f"{arm.label}, 2 seeds" for arm in arms]
+
+
+def test_arms_differ_in_colour_and_dash(arms):
+    panel = learning_curves(arms, "title").axes[0]
+    means = [line for line in panel.get_lines() if not line.get_label().startswith("_")]
+    assert len({line.get_color() for line in means}) == len(arms)
+    assert means[0].get_linestyle() != means[2].get_linestyle()
+
+
+def test_the_legend_covers_no_panel(arms):
+    figure = learning_curves(arms, "title")
+    figure.draw_without_rendering()
+    lowest = figure.legends[0].get_window_extent().y0
+    assert all(axes.get_tightbbox().y1 <= lowest for axes in figure.axes)
+
+
+def test_the_file_is_a_whole_png_and_nothing_is_left_beside_it(arms, tmp_path):
+    path = tmp_path / "curves.png"
+    figure = learning_curves(arms, "title")
+    save_picture(figure, path)
+    with Image.open(path) as image:
+        image.load()
+        assert image.size == tuple((figure.get_size_inches() * DPI).astype(int))
+        assert np.asarray(image.convert("L")).std() > 5
+    assert [file.name for file in tmp_path.glob("*curves*")] == ["curves.png"]

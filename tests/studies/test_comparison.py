@@ -1,0 +1,54 @@
+"""Contrasts pair what both sides finished; failures are told, not averaged away."""
+
+import json
+
+import numpy as np
+import pytest
+
+from comparisons import BASELINE, R_DROP, arm_result, comparison_of
+from regdrop.studies.comparison import contrast_arms
+
+
+def test_contrasts_cover_every_metric_of_every_reference_in_order():
+    treatment = arm_result("r-drop", "R-Drop", 2, R_DROP)
+    references = [arm_result("baseline", "baseline", 1, BASELINE), arm_result("longer", "longer", 1, BASELINE[::-1])]
+    found = [(contrast.reference, contrast.metric) for contrast in contrast_arms(treatment, references)]
+    assert found == [(name, key) for name in ("baseline", "longer") for key in ("accuracy", "loss")]
+
+
+def test_a_failed_run_leaves_its_pair_out_and_is_told():
+    comparison = comparison_of([BASELINE[0], "NonFiniteError: loss is nan at step 7", *BASELINE[2:]], R_DROP)
+    accuracy = comparison.contrasts[0].difference
+    assert accuracy.seeds == (0, 2, 3)
+    pairs = [(R_DROP[seed]["accuracy"], BASELINE[seed]["accuracy"]) for seed in (0, 2, 3)]
+    assert accuracy.mean == pytest.approx(np.mean([treatment - reference for treatment, reference in pairs]))
+    assert "3 seeds" in comparison.contrasts[0].finding
+    assert comparison.failures == (
+        "baseline, seed 1: failed, left out of every mean and pair (NonFiniteError: loss is nan at step 7)",
+    )
+
+
+def test_arms_without_a_common_seed_have_no_contrast():
+    comparison = comparison_of([BASELINE[0], "failed"], ["failed", R_DROP[1]])
+    assert comparison.contrasts == ()
+    assert comparison.costs == ()
+    assert len(comparison.failures) == 2
+
+
+def test_the_cost_is_the_ratio_of_the_mean_seconds():
+    baseline, r_drop = (np.mean([run["seconds"] for run in runs]) for runs in (BASELINE, R_DROP))
+    (sentence,) = comparison_of(BASELINE, R_DROP).costs
+    assert sentence == (
+        f"R-Drop took {r_drop / baseline:.2f} times the training time of baseline "
+        f"({r_drop:.1f} s against {baseline:.1f} s a run)."
+    )
+
+
+def test_json_holds_every_outcome_and_contrast():
+    comparison = comparison_of([*BASELINE[:3], "failed"], R_DROP)
+    written = json.loads(comparison.to_json())
+    outcomes = written["arms"][0]["outcomes"]
+    assert [outcome["metrics"] for outcome in outcomes] == [*BASELINE[:3], {}]
+    assert outcomes[3]["failure"] == "failed"
+    assert written["contrasts"][0]["difference"]["mean"] == comparison.contrasts[0].difference.mean
+    assert written["contrasts"][0]["finding"] == comparison.contrasts[0].finding
