@@ -2,7 +2,6 @@
 
 import copy
 
-import torch
 from torch.nn.functional import log_softmax, logsigmoid, one_hot, pad
 
 from passes.masks import per_sample_masks

@@ -133,8 +133,8 @@ def _named_head(model: nn.Module, task: HeadName | None) -> Head:
 
 
 def _transformers_head(model: Any) -> Head | None:
-    """By `loss_type`, else by the class or the nearest of its parents whose name says it."""
-    names = [str(getattr(model, "loss_type", "")), *(parent.__name__ for parent in type(model).__mro__)]
+    """By the class or the nearest of its parents whose name says it, else by `loss_type`."""
+    names = [*(parent.__name__ for parent in type(model).__mro__), str(getattr(model, "loss_type", ""))]
     for name in names:
         for pattern, head in CLASS_NAMES:
             if re.search(pattern, name):
