@@ -13,6 +13,7 @@ from regdrop.errors import DataError
 from regdrop.tasks.images import Images
 
 UNSIGNED_BYTE = 0x08
+DIMENSIONS = (b"\1", b"\2", b"\3", b"\4")
 MAX_BYTES = 1 << 31
 
 
@@ -28,14 +29,14 @@ def read_idx(path: Path) -> Tensor:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             magic = file.read(4)
-            if len(magic) < 4 or magic[:3] != bytes((0, 0, UNSIGNED_BYTE)):
+            if magic[:3] != bytes((0, 0, UNSIGNED_BYTE)) or magic[3:] not in DIMENSIONS:
                 raise DataError(f"{path} begins with {magic.hex(' ')}, which is no IDX file of bytes; fetch it again")
             shape = struct.unpack(f">{magic[3]}I", file.read(4 * magic[3]))
             count = min(math.prod(shape), MAX_BYTES)
             raw = bytearray(file.read(count + 1))
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise DataError(f"cannot read {path}: {error}; fetch it again") from error
-    if len(raw) != math.prod(shape):
+    if not raw or len(raw) != math.prod(shape):
         raise DataError(f"{path} does not hold the {math.prod(shape)} values its header promises; fetch it again")
     return torch.frombuffer(raw, dtype=torch.uint8).reshape(shape)
 
