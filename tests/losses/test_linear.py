@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import config
 from torch.nn.functional import linear
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from reference import batch_mean, classification
 from regdrop import linear_r_drop_loss, r_drop_loss
 from regdrop.errors import InputError, UnsupportedError
 from regdrop.losses import head
+from watcher import Watcher
 
 FEATURES, CLASSES = 4, 7
 ALPHA = 1.7
@@ -287,22 +287,6 @@ def test_a_second_backward_over_scaled_gradients_is_refused():
 
 
 # Memory and work
-
-
-class Watcher(TorchDispatchMode):
-    """Records the largest tensor made and the rows that matrix products saw."""
-
-    def __init__(self):
-        super().__init__()
-        self.most_bytes, self.rows = 0, 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self.most_bytes = max(self.most_bytes, result.untyped_storage().nbytes())
-        if func is torch.ops.aten.mm.out:
-            self.rows += args[0].shape[0]
-        return result
 
 
 def test_the_full_logits_never_exist(backend):

@@ -12,6 +12,7 @@ from regdrop.passes.heads import HeadName, find_head
 from regdrop.passes.labels import LabelTaker
 from regdrop.passes.loss import ClassOptions
 from regdrop.passes.modes import PER_ROW, ModeName
+from regdrop.passes.output_layer import FusedHead, find_output_layer
 from regdrop.passes.trainer import attach_callback, declare_shift, is_trainer
 
 __all__ = ["RDropHandle", "attach", "unwrapped"]
@@ -32,6 +33,7 @@ def attach(
     shared: Collection[str] = (),
     label_smoothing: float = 0.0,
     class_weight: Tensor | None = None,
+    fused_head: FusedHead = "auto",
 ) -> RDropHandle:
     """Add R-Drop to a model that returns a loss: its training forwards run K passes and return the R-Drop loss.
 
@@ -64,6 +66,10 @@ def attach(
         shared: keywords not to repeat although their dimension 0 has the batch size.
         label_smoothing: see `r_drop_loss`; for classification heads.
         class_weight: see `r_drop_loss`; for classification heads.
+        fused_head: compute the output layer of a language model together with the loss, `linear_r_drop_loss`, so that
+            its logits are never held; `logits` of training outputs are None then. "auto": where that is safe (a
+            transformers model with a plain linear layer, not sharded, whose result it returns unchanged, tried on one
+            token); True: there, or an error; False: never.
 
     Returns:
         An `RDropHandle`: `alpha` may be changed, `kl` and `task_loss` read, `pop_metrics()` logged, `remove()` called.
@@ -71,7 +77,8 @@ def attach(
     Raises:
         InputError: R-Drop is attached already, or an argument is out of range.
         NoNoiseError: all dropout rates are 0, here or at the first training forward.
-        UnsupportedError: a head without a known loss, or a Trainer that takes the labels away.
+        UnsupportedError: a head without a known loss, a Trainer that takes the labels away, or `fused_head=True` where
+            it is not safe.
 
     Source: Eq. 4 and Algorithm 1 of arXiv 2106.14448; `every`: its section 4.2.
 
@@ -101,7 +108,10 @@ def attach(
     head = find_head(inner, task, labels)
     taker = LabelTaker(module, inner, head, keep_labels)
     options = ClassOptions(label_smoothing, class_weight)
-    handle = RDropHandle(module, taker, alpha, passes=passes, every=every, mode=mode, shared=shared, options=options)
+    layer = find_output_layer(inner, head, fused_head)
+    handle = RDropHandle(
+        module, taker, alpha, passes=passes, every=every, mode=mode, shared=shared, options=options, layer=layer
+    )
     if head.shifts:
         declare_shift(inner, trainer, handle)
     if trainer is not None:

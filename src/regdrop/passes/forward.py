@@ -1,5 +1,6 @@
 """One training forward under way: what the model is called with, and what is made of what it returned."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from regdrop.passes.batch import Call, batch_size
 from regdrop.passes.labels import Labelled
 from regdrop.passes.modes import Passes, drive
+from regdrop.passes.output_layer import OutputLayer
 from regdrop.passes.outputs import map_tensors, with_loss
 
 
@@ -27,6 +29,7 @@ class TrainingForward:
     ) -> None:
         call, self._as_tuple = _with_named_output(model, labelled.call)
         self.labelled = labelled
+        self.layer: OutputLayer | None = None  # set where the forward leaves its output layer out
         self.plain = begin is None
         self._passes = passes
         self._size = batch_size(call)
@@ -44,12 +47,17 @@ class TrainingForward:
         return map_tensors(expand, output)
 
     def returned(self, stacked: Any, loss: Tensor) -> Any:
-        """What the caller gets: the model's own kind of output, first pass only, with this loss."""
+        """What the caller gets: the model's own kind of output, first pass only, with this loss.
+
+        There are no logits where the output layer was left out.
+        """
 
         def first(tensor: Tensor) -> Tensor:
             return tensor[0] if tensor.shape[:2] == (self._passes, self._size) else tensor
 
         output = with_loss(map_tensors(first, stacked), loss)
+        if self.layer is not None:
+            output = dataclasses.replace(output, logits=None)
         return output.to_tuple() if self._as_tuple else output
 
 

@@ -13,6 +13,7 @@ from regdrop.passes.forward import TrainingForward
 from regdrop.passes.labels import LabelTaker
 from regdrop.passes.loss import ClassOptions, PassLoss, pass_loss
 from regdrop.passes.modes import PER_ROW, ModeName, Passes, start
+from regdrop.passes.output_layer import OutputLayer
 
 
 class RDropHandle:
@@ -38,6 +39,7 @@ class RDropHandle:
         mode: ModeName,
         shared: Collection[str],
         options: ClassOptions,
+        layer: OutputLayer | None,
     ) -> None:
         if every < 1:
             raise InputError(f"every={every} must be at least 1; 1 is R-Drop in every step")
@@ -51,6 +53,7 @@ class RDropHandle:
         self.kl: Tensor | None = None
         self.task_loss: Tensor | None = None
         self._taker = taker
+        self._layer = layer
         self._pending: TrainingForward | None = None
         self._inside = False
         self._checked = False
@@ -61,6 +64,8 @@ class RDropHandle:
             module.register_forward_pre_hook(self._before, with_kwargs=True).remove,
             module.register_forward_hook(self._after).remove,
         ]
+        if layer is not None:
+            self._undo.append(module.register_forward_hook(layer.put_back, always_call=True).remove)
 
     def remove(self) -> None:
         """Take everything back that `attach` did; the model is as it was."""
@@ -94,6 +99,8 @@ class RDropHandle:
                 torch.distributed.all_reduce(total)
         return {name: float(total[0] / total[1]) for name, total in totals.items() if total[1] > 0}
 
+    # Under torch.compile the hooks stay outside of the graphs, and the model's own forward is compiled.
+    @torch.compiler.disable
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         self._pending = None
         if self._inside or not module.training:
@@ -108,6 +115,8 @@ class RDropHandle:
             require_noise(module, per_row=self.mode in PER_ROW)
             self._checked = True
         self._pending = TrainingForward(module, labelled, self.passes, None if self._rests() else self._begin)
+        if self._layer is not None:
+            self._pending.layer = self._layer.left_out(self._pending.first, self._taker.head.labels)
         return self._pending.first
 
     def _refuse_unlabelled(self, kwargs: dict[str, Any]) -> None:
@@ -127,13 +136,14 @@ class RDropHandle:
     def _begin(self, call: Call) -> Passes:
         return start(self.mode, call, self.passes, self.shared)
 
+    @torch.compiler.disable
     def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG002 - a hook's signature
         pending, self._pending = self._pending, None
         if pending is None:
             return None
         stacked = pending.stacked(output, self._again)
         taker = self._taker
-        result = pass_loss(taker.model, taker.head, stacked, pending.labelled, self.alpha, self.options)
+        result = pass_loss(taker.model, taker.head, stacked, pending.labelled, self.alpha, self.options, pending.layer)
         self._record(result, pending.plain)
         return pending.returned(stacked, result.loss)
 

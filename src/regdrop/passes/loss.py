@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from regdrop.losses.rdrop import r_drop_loss
+from regdrop.losses.linear import linear_r_drop_loss
+from regdrop.losses.rdrop import RDropOutput, r_drop_loss
 from regdrop.passes.heads import Head, decided_task
 from regdrop.passes.labels import Labelled
+from regdrop.passes.output_layer import OutputLayer
 from regdrop.passes.outputs import logits_of
 from regdrop.passes.targets import count_items, loss_target
 
@@ -49,7 +51,13 @@ class PassLoss:
 
 
 def pass_loss(
-    model: nn.Module, head: Head, output: Any, labelled: Labelled, alpha: float, options: ClassOptions
+    model: nn.Module,
+    head: Head,
+    output: Any,
+    labelled: Labelled,
+    alpha: float,
+    options: ClassOptions,
+    layer: OutputLayer | None = None,
 ) -> PassLoss:
     """The R-Drop loss of a stacked output, and of its router's auxiliary losses if it reports any.
 
@@ -64,12 +72,13 @@ def pass_loss(
         labelled: the targets of one pass, and the number of items of the global batch if it is known.
         alpha: weight of the divergence.
         options: of the classification loss.
+        layer: an output layer that was left out of the forward, so that the logits are hidden states.
     """
     if labelled.shifted:
         head = replace(head, shifts=False)
     logits = logits_of(output, head.logits)
     targets = labelled.targets or ()
-    parts = [_part(model, head, z, y, labelled, alpha, options) for z, y in zip(logits, targets, strict=True)]
+    parts = [_part(model, head, z, y, labelled, alpha, options, layer) for z, y in zip(logits, targets, strict=True)]
     means = {name: sum(getattr(part, name) for part in parts) / len(parts) for name in PassLoss.__slots__}
     result = PassLoss(**means) if len(parts) > 1 else parts[0]
     router = _router_loss(model, output)
@@ -87,22 +96,29 @@ def _part(
     labelled: Labelled,
     alpha: float,
     options: ClassOptions,
+    layer: OutputLayer | None,
 ) -> PassLoss:
     target, ignore_index = loss_target(head, logits, labels)
     task = decided_task(head, model, logits, target)
-    out = r_drop_loss(
-        logits,
-        target,
-        alpha=alpha,
-        task=task,
-        ignore_index=ignore_index,
-        label_smoothing=options.label_smoothing,
-        class_weight=options.class_weight,
-        num_items=labelled.num_items,
-    )
+    arguments: dict[str, Any] = {
+        "alpha": alpha,
+        "ignore_index": ignore_index,
+        "label_smoothing": options.label_smoothing,
+        "class_weight": options.class_weight,
+        "num_items": labelled.num_items,
+    }
+    if layer is None:
+        out = r_drop_loss(logits, target, task=task, **arguments)
+    else:
+        out = _from_hidden(layer, logits, target, arguments)
     items = count_items(task, target, logits.shape[-1], ignore_index)
     per_item = 1.0 if labelled.num_items is None else labelled.num_items / items.clamp(min=1)
     return PassLoss(out.loss, out.task_loss * per_item, out.kl * per_item, items)
+
+
+def _from_hidden(layer: OutputLayer, hidden: Tensor, target: Tensor, arguments: dict[str, Any]) -> RDropOutput:
+    with layer.autocast():
+        return linear_r_drop_loss(hidden, layer.weight, target, layer.bias, **arguments)
 
 
 def _router_loss(model: Any, output: Any) -> Tensor | None:

@@ -1,0 +1,78 @@
+"""Whether the output layer of a language model can be left out of its forward; each check says why not, or None."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from regdrop.passes.batch import Call
+from regdrop.passes.heads import Head
+
+
+def refusal_of_head(model: Any, head: Head) -> str | None:
+    """The model has no output layer over a vocabulary."""
+    if (head.shifts or head.decodes) and hasattr(model, "get_output_embeddings"):
+        return None
+    return f"{type(model).__name__} is not a language model of transformers"
+
+
+def refusal_of_layer(model: Any, layer: Any) -> str | None:
+    """The layer is not a plain one, or its weight is not all here; may change between forwards."""
+    if type(layer) is not nn.Linear:
+        return f"the output layer of {type(model).__name__} is a {type(layer).__name__}, not a plain Linear"
+    if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
+        return "the output layer carries hooks"
+    sharded = any(parent.__name__ == "FSDPModule" for part in (model, layer) for parent in type(part).__mro__)
+    whole = type(layer.weight) is nn.Parameter and layer.weight.shape == (layer.out_features, layer.in_features)
+    if sharded or not whole or layer.weight.is_meta:
+        return "the weight of the output layer is sharded or not there"
+    return None
+
+
+def refusal_of_call(call: Call, labels: tuple[str, ...]) -> str | None:
+    """The logits are needed in this forward."""
+    kept = [name for name in labels if call.kwargs.get(name) is not None]
+    if kept:
+        return f"the model computes a loss of its own from {' and '.join(kept)}"
+    return "the model is being compiled" if torch.compiler.is_compiling() else None
+
+
+def refusal_of_trial(model: Any, layer: nn.Linear) -> str | None:
+    """The model's logits are not what its layer returns: scaled, capped, cut, cast; tried on one token."""
+    name = type(model).__name__
+    if getattr(model, "main_input_name", None) != "input_ids":
+        return f"{name} takes more than tokens"
+    weight, bias = layer.weight.detach(), logits_bias(model)
+    marks = torch.linspace(-100, 100, len(weight), dtype=weight.dtype, device=weight.device).view(1, 1, -1)
+    expected = marks if bias is None else marks + bias
+    try:
+        logits = _logits_of_one_token(model, layer, marks.clone())
+    except Exception as error:  # whatever a model raises, its logits remain
+        return f"{name} could not be tried on one token ({type(error).__name__}: {error})"
+    same = logits.shape == expected.shape and logits.dtype == expected.dtype and torch.equal(logits, expected)
+    return None if same else f"{name} changes the logits after its output layer"
+
+
+def _logits_of_one_token(model: Any, layer: nn.Linear, marks: Tensor) -> Tensor:
+    """What the model makes of marks put in the place of its layer's result, in eval mode and without a trace."""
+    token = torch.ones(1, 1, dtype=torch.long, device=marks.device)
+    inputs = {"input_ids": token, "attention_mask": token}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = token
+    modes = [(module, module.training) for module in model.modules()]
+    hook = layer.register_forward_hook(lambda module, args, output: marks)  # noqa: ARG005
+    model.eval()
+    try:
+        with torch.no_grad():
+            logits: Tensor = model(**inputs, return_dict=True).logits
+    finally:
+        hook.remove()
+        for module, training in modes:
+            module.training = training
+    return logits
+
+
+def logits_bias(model: Any) -> Tensor | None:
+    """A bias that BART and its kin add to the logits, `(1, classes)`."""
+    bias = getattr(model, "final_logits_bias", None)
+    return bias if isinstance(bias, Tensor) else None
