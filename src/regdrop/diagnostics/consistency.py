@@ -14,6 +14,7 @@ from regdrop.losses.divergence import symmetric_kl
 from regdrop.losses.shapes import Float, Int
 
 CHUNK_ELEMENTS = 1 << 22
+ROUNDING = 1e-9  # nats: what rounding may leave between passes that agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class ConsistencySums:
         return Consistency(
             **means,
             loss_gap=loss_gap,
-            loss_gap_constant=loss_gap / sqrt(kl) if kl > 0 else None,
+            loss_gap_constant=loss_gap / sqrt(kl) if kl > ROUNDING else None,
             jensen_gap=max(0.0, means["sub_nll"] - means["average_nll"]),
             accuracy_gain=means["average_accuracy"] - means["full_accuracy"],
         )

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from textwrap import wrap
 
 from regdrop.diagnostics.calibration import Calibration
-from regdrop.diagnostics.consistency import Consistency
+from regdrop.diagnostics.consistency import ROUNDING, Consistency
 from regdrop.diagnostics.layers import LayerNoise
 from regdrop.diagnostics.verdict import Verdict
 
@@ -76,16 +76,16 @@ class Diagnosis:
 
 
 def _consistency_rows(found: Consistency) -> list[Row]:
-    constant = "undefined" if found.loss_gap_constant is None else f"{found.loss_gap_constant:.4g}"
+    constant = "undefined" if found.loss_gap_constant is None else _short(found.loss_gap_constant)
     return [
-        ("KL between sub-models", f"{found.pairwise_kl:.4g}", "symmetric, nats an item: what R-Drop makes small"),
-        ("total variation", f"{found.total_variation:.4g}", "between sub-models"),
+        ("KL between sub-models", _short(found.pairwise_kl), "symmetric, nats an item: what R-Drop makes small"),
+        ("total variation", _short(found.total_variation), "between sub-models"),
         ("disagreement", f"{found.pairwise_disagreement:.2%}", "of pairs of sub-models choose another class"),
         ("disagreement with full", f"{found.sub_to_full_disagreement:.2%}", "of sub-models"),
-        ("KL to the full model", f"{found.sub_to_full_kl:.4g}", "from a sub-model"),
-        ("average to full model", f"{found.average_to_full_kl:.4g}", "KL from the average of the sub-models"),
-        ("loss gap", f"{found.loss_gap:.4g}", f"|NLL(full) - mean NLL(sub-models)|; by sqrt(KL): {constant}"),
-        ("Jensen gap", f"{found.jensen_gap:.4g}", "mean NLL(sub-models) - NLL(their average)"),
+        ("KL to the full model", _short(found.sub_to_full_kl), "from a sub-model"),
+        ("average to full model", _short(found.average_to_full_kl), "KL from the average of the sub-models"),
+        ("loss gap", _short(found.loss_gap), f"|NLL(full) - mean NLL(sub-models)|; by sqrt(KL): {constant}"),
+        ("Jensen gap", _short(found.jensen_gap), "mean NLL(sub-models) - NLL(their average)"),
         (
             "ensemble gain",
             f"{100 * found.accuracy_gain:+.2f}",
@@ -105,7 +105,11 @@ def _layer_rows(layers: tuple[LayerNoise, ...]) -> list[Row]:
 
 def _layer_row(layer: LayerNoise) -> Row:
     rates = ", ".join(f"{rate:g}" for rate in layer.rates)
-    return layer.layer or "the model itself", f"{layer.kl:.4g}", f"{layer.share:.0%} of the sum; p = {rates}"
+    return layer.layer or "the model itself", _short(layer.kl), f"{layer.share:.0%} of the sum; p = {rates}"
+
+
+def _short(value: float) -> str:
+    return "0" if value < ROUNDING else f"{value:.4g}"
 
 
 def _aligned(rows: list[Row]) -> list[str]:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from regdrop.diagnostics.consistency import Consistency
+from regdrop.diagnostics.consistency import ROUNDING, Consistency
 from regdrop.diagnostics.layers import LayerNoise
 
 Kind = Literal["no noise", "hidden noise", "little", "worthwhile"]
 
-ROUNDING = 1e-9  # nats: what rounding may leave between passes that agree
 PAPER_ALPHAS = (0.1, 5.0)
 TERM_SHARES = (0.1, 0.5)
 
