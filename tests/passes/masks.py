@@ -51,7 +51,7 @@ class SampleMasks:
 def per_sample_masks(model, first_pass=0, sequential=False):
     """Replace functional dropout (and so every dropout module) while the block runs.
 
-    Enter after `attach`, so that the rows seen are the repeated ones. With `sequential` every forward is a further pass.
+    Enter after `attach`, so that the rows seen are the repeated ones; with `sequential` each forward is a further pass.
     """
     masks, original = SampleMasks(first_pass, sequential), functional.dropout
     hook = model.register_forward_pre_hook(lambda module, args, kwargs: masks.see(args, kwargs), with_kwargs=True)

@@ -47,5 +47,5 @@ def test_named_tensors_are_never_repeated():
 
 
 def test_a_flattened_batch_is_refused():
-    with pytest.raises(UnsupportedError, match="flattened .*mode='sequential'"):
+    with pytest.raises(UnsupportedError, match=r"flattened .*mode='sequential'"):
         repeat_batch(Call((), {"input_ids": torch.zeros(1, 9), "cu_seq_lens_q": torch.tensor([0, 4, 9])}), 2)

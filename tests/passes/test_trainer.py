@@ -86,9 +86,8 @@ def test_a_trainer_that_takes_the_labels_away_is_refused(tmp_path, arguments, re
 
 
 def test_a_trainer_that_makes_its_model_anew_is_refused(tmp_path):
-    run = hf.Trainer(
-        model_init=lambda: CASE.model(), args=hf.TrainingArguments(str(tmp_path), report_to="none", use_cpu=True)
-    )
+    arguments = hf.TrainingArguments(str(tmp_path), report_to="none", use_cpu=True)
+    run = hf.Trainer(args=arguments, model_init=lambda trial: CASE.model())
     with pytest.raises(UnsupportedError, match="call attach on the model inside model_init"):
         attach(run, alpha=1.0)
 
