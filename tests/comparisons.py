@@ -31,4 +31,5 @@ def comparison_of(baseline, r_drop):
         versions={"python": "3.11"},
         arms=arms,
         contrasts=contrast_arms(arms[1], arms[:1]),
+        caveats=("Mind this.",),
     )

@@ -24,7 +24,11 @@ def test_text_and_page_show_the_tables_and_every_finding(tmp_path):
     for shown, form in ((text, "simple"), (page, "github")):
         assert arm_table(comparison, form) in shown
         assert contrast_table(comparison, form) in shown
-        for sentence in (*(contrast.finding for contrast in comparison.contrasts), *comparison.costs):
+        for sentence in (
+            *(contrast.finding for contrast in comparison.contrasts),
+            *comparison.costs,
+            *comparison.caveats,
+        ):
             assert sentence in shown
     assert "](curves.png)" in page
     assert "`regdrop compare recipe.yaml --seeds 4` (2026-01-02; a machine; python 3.11)" in page
@@ -44,11 +48,13 @@ def test_failed_runs_are_reported_and_not_looked_for(tmp_path):
     assert "out of memory" in (tmp_path / "comparison.md").read_text()
 
 
-def test_a_comparison_that_failed_altogether_is_still_reported(tmp_path):
-    text = report_comparison(comparison_of(["NaN"], ["NaN"]), tmp_path)
-    assert "R-Drop, seed 0: failed" in text
-    assert not (tmp_path / "curves.png").exists()
-    assert "curves.png" not in text + (tmp_path / "comparison.md").read_text()
+def test_an_arm_that_failed_altogether_is_in_the_tables_alone(tmp_path):
+    comparison = comparison_of(["NaN"], R_DROP[:1])
+    write_runs(comparison, tmp_path)
+    text = report_comparison(comparison, tmp_path)
+    assert "baseline, seed 0: failed" in text
+    assert "0 (1 failed)" in text
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
 def test_missing_records_of_a_finished_run_are_an_error(tmp_path):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from regdrop.errors import InputError
+from regdrop.errors import InputError, RDropError
 from regdrop.studies.compare import compare
 from regdrop.training.recipe import load_recipe
 from tiny import tiny_recipe
@@ -92,6 +92,22 @@ def test_the_longer_baseline_is_trained_only_when_asked_for(whole, tmp_path):
     comparison = compare(tiny_recipe(), tmp_path, seeds=1, progress=False)
     assert [arm.name for arm in comparison.arms] == ARMS[:2]
     assert comparison.arms[1].outcomes[0].metrics["loss"] == whole[0].arms[1].outcomes[0].metrics["loss"]
+
+
+def test_the_scale_of_the_loss_is_a_caveat_where_the_optimiser_feels_it(whole, tmp_path):
+    assert whole[0].caveats == ()
+    recipe = tiny_recipe(train__optimizer="sgd", train__max_grad_norm=1.0, rdrop__passes=3)
+    sgd, clip = compare(recipe, tmp_path, seeds=1, progress=False).caveats
+    assert sgd.startswith("Under SGD")
+    assert clip.startswith("Clipping at norm 1 ")
+    assert "about 3 times" in sgd
+
+
+def test_a_comparison_without_a_pair_says_why_and_keeps_its_record(tmp_path):
+    with pytest.raises(RDropError, match=r"no seed finished.*baseline, seed 0: failed.*loss is nan"):
+        compare(tiny_recipe(train__learning_rate=1e30), tmp_path, seeds=1, progress=False)
+    written = json.loads((tmp_path / "comparison.json").read_text())
+    assert all("NonFiniteError" in arm["outcomes"][0]["failure"] for arm in written["arms"])
 
 
 def test_no_seed_is_refused(tmp_path):

@@ -12,7 +12,8 @@ from regdrop.studies.jobs import run_folder
 
 NOTE = (
     "Mean ± sample standard deviation over seeds, on the test part, read once with the weights that did best on the "
-    "validation part. Differences are paired by seed; intervals are Student's t; p is the exact sign-flip test."
+    "validation part. Differences are paired by seed; intervals are Student's t; p is the exact sign-flip test. "
+    "Neither is corrected for looking at several metrics."
 )
 
 
@@ -20,7 +21,7 @@ def report_comparison(comparison: Comparison, out: Path) -> str:
     """Write `comparison.md` and `curves.png` from a comparison and the records of its runs.
 
     Args:
-        comparison: as `compare` returns it.
+        comparison: as `compare` returns it, with at least one run finished.
         out: the folder `compare` wrote to.
 
     Returns:
@@ -30,13 +31,10 @@ def report_comparison(comparison: Comparison, out: Path) -> str:
         DataError: the records of a finished run are missing or damaged.
     """
     arms = [_records(arm, out) for arm in comparison.arms if arm.finished]
-    written = [out / "comparison.json", out / "comparison.md"]
-    if arms:
-        save_picture(learning_curves(arms, f"{_title(comparison)}, alpha = {comparison.alpha:g}"), out / "curves.png")
-        written.append(out / "curves.png")
+    save_picture(learning_curves(arms, f"{_title(comparison)}, alpha = {comparison.alpha:g}"), out / "curves.png")
     with atomic_path(out / "comparison.md") as beside:
-        beside.write_text(_page(comparison, picture=bool(arms)), encoding="utf-8")
-    return _text(comparison, written)
+        beside.write_text(_page(comparison), encoding="utf-8")
+    return _text(comparison, out)
 
 
 def _records(arm: ArmResult, out: Path) -> ArmRecords:
@@ -44,24 +42,24 @@ def _records(arm: ArmResult, out: Path) -> ArmRecords:
     return ArmRecords(arm.label, arm.passes, runs)
 
 
-def _text(comparison: Comparison, written: list[Path]) -> str:
+def _text(comparison: Comparison, out: Path) -> str:
     parts = [
         _title(comparison),
         *_tables(comparison, "simple"),
         "\n".join(_statements(comparison)),
-        "\n".join(f"wrote {path}" for path in written),
+        f"In {out}: comparison.md, comparison.json, curves.png, the records of every run",
         f"Add R-Drop to your own training:\n  regdrop.attach(model, alpha={comparison.alpha})",
     ]
     return "\n\n".join(parts)
 
 
-def _page(comparison: Comparison, *, picture: bool) -> str:
+def _page(comparison: Comparison) -> str:
     parts = [
         f"# {_title(comparison)}",
         *_tables(comparison, "github"),
         NOTE,
         "\n".join(f"- {statement}" for statement in _statements(comparison)),
-        *(["![Validation metrics, task loss and KL against steps and seconds](curves.png)"] if picture else []),
+        "![Validation metrics, task loss and KL against steps and seconds](curves.png)",
         f"To repeat: `{comparison.command}` ({comparison.date}; {comparison.machine}; {_versions(comparison)}).",
     ]
     return "\n\n".join(parts) + "\n"
@@ -72,14 +70,13 @@ def _title(comparison: Comparison) -> str:
 
 
 def _tables(comparison: Comparison, form: Format) -> list[str]:
-    tables = [arm_table(comparison, form)]
-    return [*tables, contrast_table(comparison, form)] if comparison.contrasts else tables
+    return [arm_table(comparison, form), contrast_table(comparison, form)]
 
 
 def _statements(comparison: Comparison) -> list[str]:
-    """What the seeds show, what it cost, and what failed."""
+    """What the seeds show, what it cost, what to mind, and what failed."""
     found = [contrast.finding for contrast in comparison.contrasts]
-    return [*found, *comparison.costs, *comparison.failures]
+    return [*found, *comparison.costs, *comparison.caveats, *comparison.failures]
 
 
 def _versions(comparison: Comparison) -> str:

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.reports.curves import KL, TASK_LOSS, ArmRecords, Clock, Quantity, band, validation
+from regdrop.studies.findings import count_seeds
 from regdrop.studies.metrics import metric_order
 
 DPI = 160
@@ -108,7 +109,7 @@ def _draw_heading(figure: Figure, arms: Sequence[ArmRecords], title: str) -> Non
     figure.legend(
         [*handles, Line2D([], [], linewidth=0)],
         [
-            *(f"{arm.label}, {len(arm.runs)} seeds" for arm in arms),
+            *(f"{arm.label}, {count_seeds(len(arm.runs))}" for arm in arms),
             "thin: one seed; thick: mean; band: ± 1 sd of seeds",
         ],
         title=title,

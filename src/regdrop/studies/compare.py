@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from regdrop.checkpoints.atomic import atomic_path
-from regdrop.errors import InputError
+from regdrop.errors import InputError, RDropError
 from regdrop.studies.arms import BASELINE, LONG_BASELINE, R_DROP, Arm
 from regdrop.studies.comparison import ArmResult, Comparison, contrast_arms
 from regdrop.studies.jobs import Job, Outcome, run_folder, run_jobs
@@ -38,6 +38,7 @@ def compare(
         RecipeError: `out` holds runs of another recipe.
         DataError: the data is missing.
         NoNoiseError: the model has no active dropout.
+        RDropError: so many runs failed that there is no pair; `comparison.json` says why each did.
 
     Source: section 3 of arXiv 2106.14448, baseline against R-Drop.
     """
@@ -54,9 +55,12 @@ def compare(
         versions=versions(),
         arms=(baseline, r_drop, *others),
         contrasts=contrast_arms(r_drop, [baseline, *others]),
+        caveats=_caveats(recipe),
     )
     _write(out / "recipe.yaml", recipe.to_yaml())
     _write(out / "comparison.json", comparison.to_json())
+    if not comparison.contrasts:
+        raise RDropError(f"no seed finished with and without R-Drop, first: {comparison.failures[0]}; see {out}")
     return comparison
 
 
@@ -72,6 +76,14 @@ def _run_arms(arms: Sequence[Arm], recipe: Recipe, out: Path, seeds: int, progre
 def _result(arm: Arm, recipe: Recipe, outcomes: Sequence[Outcome]) -> ArmResult:
     passes = recipe.rdrop.passes if recipe.rdrop.enabled else 1
     return ArmResult(arm.name, arm.label, passes, recipe.train.steps, tuple(outcomes))
+
+
+def _caveats(recipe: Recipe) -> tuple[str, ...]:
+    """Where the scale of the loss, summed over the passes with R-Drop, changes the optimisation as well."""
+    times = f"R-Drop's gradient is about {recipe.rdrop.passes} times the baseline's"
+    sgd = f"Under SGD at one learning rate {times}: part of a difference may be the larger step."
+    clip = f"Clipping at norm {recipe.train.max_grad_norm:g} bites R-Drop earlier: {times}."
+    return (*([sgd] if recipe.train.optimizer == "sgd" else []), *([clip] if recipe.train.max_grad_norm else []))
 
 
 def _machine() -> str:

@@ -62,6 +62,7 @@ class Comparison:
         versions: of Python and the packages that decide the numbers.
         arms: in the order of their colours.
         contrasts: of the arm with R-Drop with each of the others.
+        caveats: what makes the arms of this recipe less alike than they look.
     """
 
     recipe: str
@@ -72,6 +73,7 @@ class Comparison:
     versions: dict[str, str]
     arms: tuple[ArmResult, ...]
     contrasts: tuple[Contrast, ...]
+    caveats: tuple[str, ...]
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def finding(metric: Metric, difference: PairedDifference, treatment: str, refere
     """
     size = f"{metric.show(difference.mean, '+')} {metric.step}".rstrip()
     head = f"{treatment} vs {reference}, {metric.name}"
-    seeds = _count(len(difference.seeds))
+    seeds = count_seeds(len(difference.seeds))
     if difference.low is None or difference.high is None:
         return f"{head}: {size} in {seeds}: no spread, so nothing is shown; run more seeds."
     interval = f"95 % interval {metric.show(difference.low, '+')} to {metric.show(difference.high, '+')}"
@@ -46,13 +46,19 @@ def cost(treatment: str, reference: str, treatment_seconds: float, reference_sec
     return f"{treatment} took {ratio:.2f} times the training time of {reference} ({times})."
 
 
+def count_seeds(seeds: int) -> str:
+    """A number of seeds in words.
+
+    Example:
+        >>> count_seeds(1), count_seeds(5)
+        ('1 seed', '5 seeds')
+    """
+    return f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"
+
+
 def _p_value(difference: PairedDifference) -> str:
     text = f"sign-flip p = {difference.p_value:.2g}"
     least = smallest_p_value(len(difference.seeds))
     if least > 0.05 and difference.p_value <= least:
-        text += f", the least that {_count(len(difference.seeds))} can give"
+        text += f", the least that {count_seeds(len(difference.seeds))} can give"
     return text
-
-
-def _count(seeds: int) -> str:
-    return f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"

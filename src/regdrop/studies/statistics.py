@@ -103,11 +103,13 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
         0.0625
     """
     _check_finite(differences)
-    if len(differences) == 1:
+    scale = float(np.mean(np.abs(differences)))
+    if len(differences) == 1 or scale == 0:
         return 1.0
     result = stats.permutation_test(
-        (np.asarray(differences, dtype=np.float64),),
-        lambda sample, axis: np.mean(sample, axis=axis),
+        (np.asarray(differences, dtype=np.float64) / scale,),
+        # Sign vectors of equal mean must tie; without the rounding, the order of summation decides.
+        lambda sample, axis: np.round(np.mean(sample, axis=axis), 12),
         permutation_type="samples",
         n_resamples=SIGN_FLIPS,
         vectorized=True,
