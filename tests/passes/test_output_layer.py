@@ -25,7 +25,7 @@ def step(model, batch, fused_head, sequential=False, **options):
     model = copy.deepcopy(model)
     options |= {"mode": "sequential"} if sequential else {}
     handle = attach(model, alpha=1.3, fused_head=fused_head, **options)
-    with per_sample_masks(model, sequential=sequential):
+    with per_sample_masks(model, forwards=2 if sequential else 1):
         output = model(**batch)
     output.loss.backward()
     return output, handle.kl, {name: part.grad for name, part in model.named_parameters() if part.grad is not None}
@@ -108,6 +108,19 @@ def test_a_forward_that_fails_leaves_the_model_whole():
         model(**batch | {"input_ids": batch["input_ids"] + VOCAB})
     assert model.final_logits_bias is bias
     assert model.eval()(**batch).logits.shape[-1] == VOCAB
+
+
+@pytest.mark.parametrize("case", [LM, BART], ids=lambda case: case.name)
+def test_a_compiled_model_follows_every_change(case):
+    model, batch = case.model(), case.batch(4)
+    expected = copy.deepcopy(model).eval()(**batch).logits
+    compiled = torch.compile(model, backend="eager")
+    handle = attach(compiled, alpha=1.0)
+    for _ in range(2):
+        assert compiled.train()(**batch).logits is None
+        torch.testing.assert_close(compiled.eval()(**batch).logits, expected)
+    handle.remove()
+    assert compiled.train()(**batch).logits.shape == expected.shape
 
 
 def test_it_says_so_once(caplog):

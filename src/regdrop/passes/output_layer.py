@@ -80,8 +80,11 @@ class OutputLayer:
     @property
     def bias(self) -> Tensor | None:
         """`(classes,)`: of the layer and of the logits behind it (BART's `final_logits_bias`), or None."""
-        parts = [part for part in (self._layer.bias, self._logits_bias) if part is not None]
-        return torch.cat([part.view(1, -1) for part in parts]).sum(0) if parts else None
+        bias: Tensor | None = self._layer.bias
+        if self._logits_bias is None:
+            return bias
+        behind = self._logits_bias.squeeze(0)
+        return behind if bias is None else bias + behind
 
     @contextmanager
     def autocast(self) -> Iterator[None]:

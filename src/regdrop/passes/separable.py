@@ -32,9 +32,7 @@ def refusal_of_layer(model: Any, layer: Any) -> str | None:
 def refusal_of_call(call: Call, labels: tuple[str, ...]) -> str | None:
     """The logits are needed in this forward."""
     kept = [name for name in labels if call.kwargs.get(name) is not None]
-    if kept:
-        return f"the model computes a loss of its own from {' and '.join(kept)}"
-    return "the model is being compiled" if torch.compiler.is_compiling() else None
+    return f"the model computes a loss of its own from {' and '.join(kept)}" if kept else None
 
 
 def refusal_of_trial(model: Any, layer: nn.Linear) -> str | None:
