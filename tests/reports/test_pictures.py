@@ -61,7 +61,7 @@ def test_arms_differ_in_colour_and_dash(arms):
     panel = learning_curves(arms, "title").axes[0]
     means = [line for line in panel.get_lines() if not line.get_label().startswith("_")]
     assert len({line.get_color() for line in means}) == len(arms)
-    assert means[0].get_linestyle() != means[2].get_linestyle()
+    assert means[0].get_linestyle() != means[1].get_linestyle()
 
 
 def test_the_legend_covers_no_panel(arms):

@@ -18,7 +18,7 @@ from regdrop.studies.metrics import metric_order
 DPI = 160
 # Okabe-Ito colours, told apart by every kind of colour vision; the dashes tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("-", "-", (0, (4, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 1)))
+DASHES = ((0, (4, 1)), "-", (0, (1.2, 0.8)), (0, (4, 1, 1, 1)), (0, (8, 1)), (0, (2, 2)))
 CLOCKS: dict[Clock, str] = {"step": "optimiser steps", "seconds": "training time (s)"}
 STYLE = {
     "font.size": 10,
