@@ -39,7 +39,7 @@ def valid_part(tensor: Tensor, valid: Tensor | None) -> Tensor:
     """The tensor with 0 at items that do not count, so that their content, be it NaN, reaches nothing."""
     if valid is None:
         return tensor
-    return paddle.where(valid, tensor, paddle.zeros_like(tensor))
+    return paddle.where(valid, tensor, paddle.zeros([1], tensor.dtype))
 
 
 def item_weight(valid: Tensor | None, like: Tensor, reduction: Reduction, num_items: int | Tensor | None) -> Tensor:

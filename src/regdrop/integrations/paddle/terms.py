@@ -21,7 +21,7 @@ def softmax_terms(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     exps = centred.exp()
     total = exps.sum(-1, keepdim=True)
     prob = exps / total
-    picked = paddle.where(target == 0, paddle.zeros_like(centred), target * centred)
+    picked = paddle.where(target == 0, paddle.zeros([1], centred.dtype), target * centred)
     task = (target.sum(-1) * total.squeeze(-1).log() - picked.sum(-1)).sum(0)
     # A class masked in every pass must cancel exactly: -inf - -inf is NaN, lowest - lowest is 0.
     spread = centred.clip(min=paddle.finfo(centred.dtype).min / 1e3)
@@ -65,5 +65,5 @@ def accumulated(logits: Tensor) -> Tensor:
 
 def _unbounded(kl: Tensor) -> Tensor:
     """A class masked in one pass and not in another makes the true divergence infinite: say so."""
-    infinite = paddle.full_like(kl, float("inf"))
-    return kl + paddle.where(kl > paddle.finfo(kl.dtype).max ** 0.5, infinite, paddle.zeros_like(kl))
+    zero = paddle.zeros([1], kl.dtype)
+    return kl + paddle.where(kl > paddle.finfo(kl.dtype).max ** 0.5, zero + float("inf"), zero)
