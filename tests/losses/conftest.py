@@ -2,7 +2,7 @@
 
 import pytest
 
-BACKENDS = ["eager"]
+BACKENDS = ["eager", "native"]
 
 
 @pytest.fixture(params=BACKENDS)

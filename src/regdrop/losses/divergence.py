@@ -2,9 +2,10 @@
 
 from torch import Tensor
 
-from regdrop.losses.fused import Backend, fused_rows
+from regdrop.losses.fused import fused_rows
 from regdrop.losses.inputs import check_passes
 from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.kernels.dispatch import Backend
 from regdrop.losses.shapes import Float
 
 

@@ -1,17 +1,15 @@
 """Value and gradient of the R-Drop loss in one visit of the logits, as one autograd Function."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from regdrop.errors import InputError, UnsupportedError
-from regdrop.losses.kernels import Rows
-from regdrop.losses.kernels.eager import eager
+from regdrop.losses.kernels import Kernel, Rows
+from regdrop.losses.kernels.dispatch import Backend, choose
 from regdrop.losses.reduction import can_look
 from regdrop.losses.shapes import Float
-
-Backend = Literal["auto", "eager"]
 
 
 def fused_rows(
@@ -23,22 +21,30 @@ def fused_rows(
     the logits' own buffer, whose content is lost.
 
     Raises:
-        InputError: `inplace` on a leaf tensor, whose content is the user's.
-        UnsupportedError: backward through the gradient, or a second backward after one that scaled it.
+        InputError: `inplace` on a leaf tensor, whose content is the user's; or an unknown backend.
+        UnsupportedError: a backend that cannot run here; on backward, one through the gradient, or a second one after
+            one that scaled the gradient.
     """
-    if inplace and rows.logits.is_leaf and rows.logits.requires_grad:
-        raise InputError("inplace=True would overwrite a leaf tensor; pass the output of a model, or inplace=False")
-    weighted, task, kl = _FusedLoss.apply(rows.logits, rows, backend, inplace)
+    if inplace:
+        _refuse_leaf(rows.logits)
+    weighted, task, kl = _FusedLoss.apply(rows.logits, rows, choose(backend, rows.logits), inplace)
     return weighted, task, kl
+
+
+def _refuse_leaf(logits: Tensor) -> None:
+    """Refuse to overwrite what the user owns, be it through a view such as a reshape."""
+    owner = logits if logits._base is None else logits._base
+    if owner.is_leaf and owner.requires_grad:
+        raise InputError("inplace=True would overwrite a leaf tensor; pass the output of a model, or inplace=False")
 
 
 class _FusedLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, rows: Rows, backend: Backend, inplace: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, logits: Tensor, rows: Rows, kernel: Kernel, inplace: bool) -> tuple[Tensor, Tensor, Tensor]:
         grad = None
         if ctx.needs_input_grad[0]:
             grad = logits.detach() if inplace else torch.empty_like(logits)
-        task, kl = eager(rows, grad)
+        task, kl = kernel(rows, grad)
         weighted = torch.where(rows.weight == 0, 0.0, rows.weight * (task + rows.alpha * kl))
         ctx.save_for_backward(grad)
         ctx.scaled = False

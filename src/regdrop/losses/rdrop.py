@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from regdrop.errors import InputError, nearest
 from regdrop.losses import inputs, pointwise
-from regdrop.losses.fused import Backend, fused_rows
+from regdrop.losses.fused import fused_rows
 from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.kernels.dispatch import Backend
 from regdrop.losses.reduction import Reduction, item_weights, reduced, valid_items
 from regdrop.losses.shapes import Bool, Float, Int, Num
 
@@ -70,7 +71,8 @@ def r_drop_loss(
         reduction: "mean" over valid items, "sum", or "none": one value an item, 0 where it does not count.
         num_items: divide by this instead of the number of valid items: their count in the whole global batch, under
             gradient accumulation or several processes.
-        backend: "auto" or "eager".
+        backend: "auto": on the CPU "native" where a C++ compiler is found, else "eager"; "eager": plain PyTorch, any
+            device; "native": compiled on first use, CPU alone (float16 is left to eager).
         inplace: let the gradient overwrite the logits' buffer; the logits are lost.
 
     Returns:

@@ -1,0 +1,97 @@
+"""The kernel in C++ for the CPU: float32, float64 and bfloat16, at about the speed of copying the logits."""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from regdrop.errors import UnsupportedError
+from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels.build import library
+from regdrop.losses.kernels.eager import eager
+
+ENTRIES = {
+    torch.float32: "regdrop_float32",
+    torch.float64: "regdrop_float64",
+    torch.bfloat16: "regdrop_bfloat16",
+}
+MOST_PASSES = 16
+
+
+class _Rows(ctypes.Structure):
+    """`struct Rows` of native.cpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("logits", "weight", "class_weight", "soft_target", "target")),
+        *((name, ctypes.c_void_p) for name in ("grad", "task", "kl")),
+        *((name, ctypes.c_int64) for name in ("passes", "items", "classes")),
+        *((name, ctypes.c_int64) for name in ("logits_pass", "logits_item", "grad_pass", "grad_item")),
+        *((name, ctypes.c_double) for name in ("alpha", "label_smoothing")),
+        ("threads", ctypes.c_int64),
+    )
+
+
+def native(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Fulfil the contract of `regdrop.losses.kernels`; what `takes` refuses goes to the eager kernel."""
+    logits = rows.logits
+    if not takes(logits) or not (grad is None or takes(grad)):
+        return eager(rows, grad)
+    weight = rows.weight.contiguous()
+    index, soft = _targets(rows)
+    class_weight = None if rows.class_weight is None else rows.class_weight.contiguous()
+    values = weight.new_empty(2, logits.shape[1])
+    _entries()[logits.dtype](
+        _Rows(
+            *(_address(tensor) for tensor in (logits, weight, class_weight, soft, index, grad, values[0], values[1])),
+            *logits.shape,
+            *logits.stride()[:2],
+            *((0, 0) if grad is None else grad.stride()[:2]),
+            rows.alpha,
+            rows.label_smoothing,
+            torch.get_num_threads(),
+        )
+    )
+    if grad is not None:
+        torch.autograd.graph.increment_version(grad)
+    return values[0], values[1]
+
+
+def takes(tensor: Tensor) -> bool:
+    """Whether the compiled kernel reads such logits: on the CPU, not float16, classes side by side."""
+    return (
+        tensor.device.type == "cpu"
+        and tensor.dtype in ENTRIES
+        and len(tensor) <= MOST_PASSES
+        and (tensor.stride(-1) == 1 or tensor.shape[-1] == 1)
+    )
+
+
+def _targets(rows: Rows) -> tuple[Tensor | None, Tensor | None]:
+    """Class indices or probabilities, whichever the target is, as the library reads them."""
+    if rows.target is None:
+        return None, None
+    if rows.target.ndim == 1:
+        return rows.target.to(torch.int64).contiguous(), None
+    return None, rows.target.to(rows.weight.dtype).contiguous()
+
+
+@cache
+def why_unavailable() -> UnsupportedError | None:
+    """What stops the kernel from being built here, or None; tried once a process."""
+    try:
+        _entries()
+    except UnsupportedError as error:
+        return error
+    return None
+
+
+@cache
+def _entries() -> dict[torch.dtype, Callable[..., None]]:
+    compiled = library()
+    return {dtype: ctypes.CFUNCTYPE(None, ctypes.POINTER(_Rows))((name, compiled)) for dtype, name in ENTRIES.items()}
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
