@@ -93,7 +93,7 @@ class ImageClassifier(nn.Module):
 
 
 def build_vit(model: ViTModel) -> ImageClassifier:
-    """Build the network with random weights and a classifier of zeros, so that it starts undecided.
+    """Build the network with the original's random weights and a classifier of zeros, so that it starts undecided.
 
     Example:
         >>> tiny = ViTModel(classes=10, image_size=8, patch_size=4, width=16, depth=1, heads=2)
@@ -114,11 +114,10 @@ def build_vit(model: ViTModel) -> ImageClassifier:
         proj_drop_rate=model.dropout,
         attn_drop_rate=model.attention_dropout,
         drop_path_rate=model.drop_path,
+        weight_init="jax",  # the original's: Xavier, and a head of zeros
     )
     for block in vit.blocks:  # timm's one rate covers the MLP and the attention's output; the original ViT's does not
         block.attn.proj_drop.p = model.attention_output_dropout
-    nn.init.zeros_(vit.head.weight)
-    nn.init.zeros_(vit.head.bias)
     return ImageClassifier(vit)
 
 

@@ -11,7 +11,17 @@ TIMINGS = ("runtime", "_per_second", "preparation_time")
 
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """A bar with the loss and its parts, and one line an evaluation."""
+    """A bar with the loss and its parts, and one line an evaluation; leaving its context closes the bar."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __enter__(self) -> "TrainingProgress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         """Open the bar."""
@@ -30,10 +40,6 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers i
         elif "eval_loss" in logs and state.is_world_process_zero:
             metrics = ", ".join(f"{name} {value:.4f}" for name, value in metrics_of(logs, "eval_").items())
             self._bar.write(f"step {state.global_step}: validation {metrics}", file=sys.stderr)
-
-    def on_train_end(self, *_args: Any, **_kwargs: Any) -> None:
-        """Close the bar."""
-        self._bar.close()
 
 
 @dataclass(slots=True)

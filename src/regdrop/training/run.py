@@ -1,6 +1,7 @@
 """One training run, from a recipe and a seed to a folder with its records, weights and summary."""
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,6 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     splits = task.load(recipe.data, recipe.model, seed)
     set_seed(seed)
     model = task.build(recipe.model)
-    folder.begin(recipe, seed)
     seconds = _fit(recipe, task, splits, model, folder, seed, progress)
     summary = _conclude(recipe, splits, model, folder, seed, seconds)
     write(folder.summary, summary.to_json())
@@ -65,26 +65,25 @@ def _fit(
 ) -> float:
     """Train to the last step; returns the seconds that took over all sessions."""
     step = folder.last_checkpoint()
-    records = RecordWriter(folder.records, step)
     if step == recipe.train.steps:
-        return records.seconds
-    trainer = TaskTrainer(
-        task,
-        splits,
-        model,
-        _arguments(recipe, task, folder, seed),
-        recipe.train,
-        callbacks=[
-            records,
-            TensorBoardCallback(SummaryWriter(str(folder.tensorboard), purge_step=step + 1)),
-            _Bookkeeping(folder, splits),
-            *([TrainingProgress()] if progress else []),
-        ],
-    )
+        return RecordWriter(folder.records, step).seconds
+    smoothing = 0.0 if recipe.rdrop.enabled else recipe.rdrop.label_smoothing  # R-Drop smooths by itself
+    arguments = _arguments(recipe, task, folder, seed)
+    trainer = TaskTrainer(task, splits, model, arguments, recipe.train, label_smoothing=smoothing)
     handle = _attach(recipe, trainer)
-    trainer.train(resume_from_checkpoint=str(folder.checkpoint(step)) if step else None)
-    if handle:
-        handle.remove()
+    folder.begin(recipe, seed)  # nothing was refused
+    records = RecordWriter(folder.records, step)
+    board = SummaryWriter(str(folder.tensorboard), purge_step=step + 1)
+    with ExitStack() as cleanup:
+        cleanup.callback(board.close)
+        if handle:
+            cleanup.callback(handle.remove)
+        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(folder, splits)]
+        if progress:
+            callbacks.append(cleanup.enter_context(TrainingProgress()))
+        for callback in callbacks:
+            trainer.add_callback(callback)
+        trainer.train(resume_from_checkpoint=str(folder.checkpoint(step)) if step else None)
     return records.seconds
 
 
@@ -100,7 +99,6 @@ def _arguments(recipe: Recipe, task: Task, folder: RunFolder, seed: int) -> Any:
         recipe.train,
         folder.path,
         seed,
-        label_smoothing_factor=0.0 if recipe.rdrop.enabled else recipe.rdrop.label_smoothing,
         logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="steps",

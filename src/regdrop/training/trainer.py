@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer_pt_utils import LabelSmoother
 
 from regdrop.errors import NonFiniteError
 from regdrop.tasks.task import Splits, Task
@@ -25,7 +26,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         model: what to train or evaluate.
         args: from `training_arguments`.
         settings: gives the optimiser.
-        callbacks: what looks on.
+        label_smoothing: of plain training; evaluations do without.
     """
 
     label_smoother: Any
@@ -38,7 +39,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         args: TrainingArguments,
         settings: TrainSettings,
         *,
-        callbacks: list[TrainerCallback] | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(
             model=model,
@@ -49,9 +50,10 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
             compute_metrics=task.score,
             preprocess_logits_for_metrics=task.condense,
             optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], _optimizer_options(settings)),
-            callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
+        if label_smoothing:
+            self.label_smoother = LabelSmoother(epsilon=label_smoothing)
         self.running_loss = RunningMean()
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:

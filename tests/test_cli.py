@@ -1,0 +1,145 @@
+"""Commands: what they print, which code they exit with, what they say when something is wrong."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from regdrop.cli import main
+from regdrop.training import run
+from regdrop.training.recipe import load_recipe, recipe_names
+from regdrop.training.summary import RunSummary
+from tiny import SETTINGS, tiny_recipe
+
+TINY = [word for key, value in SETTINGS.items() for word in (f"--{key}", str(value))]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder and summary of a finished tiny run."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    return out, run.train(tiny_recipe(), out, seed=3, progress=False)
+
+
+def shell(*words):
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True)
+
+
+def test_help_teaches_by_example_without_waiting_for_torch():
+    code = "import sys, regdrop.cli\ntry: regdrop.cli.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    done = shell("-c", code)
+    assert done.returncode == 0, done.stderr
+    for command in ("recipes", "train", "eval", "compare"):
+        assert command in done.stdout
+        shown = shell("-m", "regdrop", command, "--help").stdout
+        assert f"examples:\n  regdrop {command}" in shown
+
+
+def test_no_command_or_a_wrong_word_exits_with_2(capsys):
+    for words in ([], ["trian"], ["train", "digits_vit", "--sed", "3"], ["train"]):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 2
+    assert "unrecognized arguments: --sed 3" in capsys.readouterr().err
+
+
+def test_recipes_lists_all_with_their_purpose(capsys):
+    assert main(["recipes", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert list(listed) == recipe_names()
+    assert main(["recipes"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"{name} " in text and purpose in text for name, purpose in listed.items())
+
+
+def test_recipes_shows_one_as_it_is_or_with_settings(capsys):
+    assert main(["recipes", "digits_vit"]) == 0
+    assert capsys.readouterr().out.startswith("# Purpose: ")
+    assert main(["recipes", "digits_vit", "--rdrop.alpha", "0.5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == load_recipe("digits_vit", ["--rdrop.alpha", "0.5"]).to_dict()
+
+
+def test_train_prints_its_summary_and_eval_the_same_score(tmp_path, capsys, finished):
+    _, wanted = finished
+    out = tmp_path / "run"
+    assert main(["train", "digits_vit", "--seed", "3", "--out", str(out), "--json", *TINY]) == 0
+    summary = RunSummary.from_json(capsys.readouterr().out)
+    assert summary.test == wanted.test
+    for words in ([str(out)], ["digits_vit", "--checkpoint", str(out / "best" / "model.safetensors"), *TINY]):
+        assert main(["eval", *words, "--json"]) == 0
+        shown = capsys.readouterr()
+        assert json.loads(shown.out) == summary.test
+        assert "loss=" in shown.err
+    assert main(["eval", str(out), "--split", "validation"]) == 0
+    assert f"accuracy  {summary.validation['accuracy']:.4f}\n" in capsys.readouterr().out
+
+
+def test_train_says_where_everything_is(capsys, finished):
+    out, summary = finished
+    assert main(["train", str(out), "--seed", "3", "--out", str(out), "--resume"]) == 0
+    text = capsys.readouterr().out
+    assert f"accuracy  {summary.test['accuracy']:.4f}\n" in text
+    assert f"regdrop eval {out}" in text
+
+
+def test_the_default_folder_is_named_for_recipe_and_seed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "digits_vit", "--seed", "4", *TINY]) == 0
+    assert (tmp_path / "runs" / "digits_vit-seed4" / "summary.json").is_file()
+    assert main(["train", "digits_vit", "--seed", "4", *TINY]) == 2
+    assert "pass --resume to continue its run, or another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["train", "digits_vlt"], 2, "unknown recipe 'digits_vlt': did you mean 'digits_vit'?"),
+        (["train", "digits_vit", "--train.stepz", "3"], 2, "unknown key 'train.stepz': did you mean 'train.steps'?"),
+        (["train", "digits_vit", "--train.steps"], 2, "--train.steps needs a value"),
+        (["train", "digits_vit", "--seed", "-1"], 2, "seed -1 is out of range"),
+        (["train", "cifar10_vit", "--data.path", "absent"], 3, "no CIFAR-10 in absent"),
+        (["train", "fashion_mnist_vit", "--data.path", "absent"], 3, "apt-get install dataset-fashion-mnist"),
+        (["eval", "digits_vit"], 4, "no weights in digits_vit"),
+        (["eval", "digits_vit", "--checkpoint", "absent"], 4, "no weights in absent"),
+        (["train", "digits_vit", *TINY, "--train.learning_rate", "1e30"], 5, "loss is nan at step"),
+        (["train", "digits_vit", *TINY, "--model.dropout", "0"], 1, "dropout"),
+        (["train", "digits_vit", "--out", "/dev/null/run"], 1, "/dev/null/run"),
+    ],
+)
+def test_errors_are_one_line_with_their_code(tmp_path, monkeypatch, capsys, words, code, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    last = shown.err.replace("\r", "\n").splitlines()[-1].strip()
+    assert last.startswith("regdrop: ")
+    assert message in last
+
+
+def test_ctrl_c_is_130(monkeypatch, tmp_path, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "train", interrupt)
+    assert main(["train", "digits_vit", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.endswith("regdrop: interrupted; the same command with --resume continues\n")
+
+
+def test_a_missing_extra_is_one_line():
+    code = (
+        "import sys; sys.modules['timm'] = None; from regdrop.cli import main; sys.exit(main(['train', 'digits_vit']))"
+    )
+    done = shell("-c", code)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'regdrop[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_compare_prints_a_table_or_json(tmp_path, capsys):
+    words = ["compare", "digits_vit", "--seeds", "2", "--out", str(tmp_path / "all"), *TINY]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "regdrop.attach" in text
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "all" / "comparison.json").read_text())

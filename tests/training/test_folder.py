@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from regdrop.errors import CheckpointError, RecipeError
+from regdrop.training.folder import MANIFEST, RunFolder, find_weights
+from tiny import tiny_recipe
+
+
+def checkpoint(folder, step, *, sealed=True):
+    place = folder.checkpoint(step)
+    place.mkdir(parents=True)
+    (place / "model.safetensors").write_bytes(b"weights" * step)
+    (place / "optimizer.pt").write_bytes(b"state" * step)
+    if sealed:
+        folder.seal(step)
+    return place
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def test_the_newest_sealed_checkpoint_counts_and_unfinished_ones_go(folder):
+    assert folder.last_checkpoint() == 0
+    checkpoint(folder, 9)
+    checkpoint(folder, 10)
+    unfinished = checkpoint(folder, 11, sealed=False)
+    assert folder.last_checkpoint() == 10
+    assert not unfinished.exists()
+    assert folder.checkpoint(9).exists()
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "missing", "manifest"])
+def test_a_damaged_checkpoint_is_passed_over(folder, damage):
+    checkpoint(folder, 1)
+    newest = checkpoint(folder, 2)
+    file = newest / "optimizer.pt"
+    if damage == "flip":
+        file.write_bytes(b"S" + file.read_bytes()[1:])
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif damage == "missing":
+        file.unlink()
+    else:
+        (newest / MANIFEST).write_text("{")
+    assert folder.last_checkpoint() == 1
+
+
+def test_a_manifest_lists_every_file_but_itself(folder):
+    place = checkpoint(folder, 3)
+    folder.seal(3)
+    assert sorted(json.loads((place / MANIFEST).read_text())) == ["model.safetensors", "optimizer.pt"]
+
+
+def test_a_folder_is_for_one_recipe_and_seed(folder):
+    assert folder.finished(tiny_recipe(), 0, resume=False) is None
+    assert not folder.path.exists()
+    folder.begin(tiny_recipe(), 0)
+    assert folder.finished(tiny_recipe(), 0, resume=True) is None
+    with pytest.raises(RecipeError, match=r"not empty; pass --resume .* or another --out"):
+        folder.finished(tiny_recipe(), 0, resume=False)
+    for recipe, seed in ((tiny_recipe(), 1), (tiny_recipe(rdrop__alpha=2), 0)):
+        with pytest.raises(RecipeError, match="differs from this recipe or seed"):
+            folder.finished(recipe, seed, resume=True)
+
+
+def test_a_folder_of_something_else_is_left_alone(folder):
+    folder.path.mkdir()
+    (folder.path / "thesis.tex").write_text("precious")
+    with pytest.raises(RecipeError, match="is not the folder of a run"):
+        folder.finished(tiny_recipe(), 0, resume=True)
+    assert [path.name for path in folder.path.iterdir()] == ["thesis.tex"]
+
+
+def test_weights_are_found_in_a_run_a_best_folder_a_checkpoint_or_a_file(folder):
+    inside = checkpoint(folder, 1) / "model.safetensors"
+    assert find_weights(inside) == find_weights(inside.parent) == inside
+    with pytest.raises(CheckpointError, match="no weights in"):
+        find_weights(folder.path)
+    folder.best.parent.mkdir()
+    folder.best.write_bytes(b"best")
+    assert find_weights(folder.path) == find_weights(folder.best.parent) == folder.best
+    with pytest.raises(CheckpointError, match="no weights in"):
+        find_weights(folder.path / "absent")
