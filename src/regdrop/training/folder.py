@@ -70,8 +70,8 @@ class RunFolder:
 
     def last_checkpoint(self) -> int:
         """Step of the newest complete checkpoint, 0 where there is none; incomplete ones are removed."""
-        steps = sorted((int(path.name.rpartition("-")[2]) for path in self.path.glob("checkpoint-*")), reverse=True)
-        for step in steps:
+        numbers = (path.name.removeprefix("checkpoint-") for path in self.path.glob("checkpoint-*"))
+        for step in sorted((int(number) for number in numbers if number.isdecimal()), reverse=True):
             if self._is_sealed(step):
                 return step
             shutil.rmtree(self.checkpoint(step))

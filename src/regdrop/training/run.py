@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from regdrop.training.folder import RunFolder, find_weights, write
 from regdrop.training.progress import TrainingProgress, metrics_of
 from regdrop.training.recipe import Recipe
 from regdrop.training.records import RecordWriter
+from regdrop.training.settings import RDropSettings
 from regdrop.training.summary import RunSummary, versions
 from regdrop.training.trainer import TaskTrainer, training_arguments
 
@@ -53,83 +55,87 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     task = find_task(recipe.task)
     splits = task.load(recipe.data, recipe.model, seed)
     set_seed(seed)
-    model = task.build(recipe.model)
-    seconds = _fit(recipe, task, splits, model, folder, seed, progress)
-    summary = _conclude(recipe, splits, model, folder, seed, seconds)
+    run = _Run(recipe, seed, folder, task, splits, task.build(recipe.model))
+    seconds = _fit(run, progress)
+    summary = _conclude(run, seconds)
     write(folder.summary, summary.to_json())
     return summary
 
 
-def _fit(
-    recipe: Recipe, task: Task, splits: Splits, model: nn.Module, folder: RunFolder, seed: int, progress: bool
-) -> float:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run under way: what it was asked for, and what was made of that."""
+
+    recipe: Recipe
+    seed: int
+    folder: RunFolder
+    task: Task
+    splits: Splits
+    model: nn.Module
+
+
+def _fit(run: _Run, progress: bool) -> float:
     """Train to the last step; returns the seconds that took over all sessions."""
-    step = folder.last_checkpoint()
-    if step == recipe.train.steps:
-        return RecordWriter(folder.records, step).seconds
-    smoothing = 0.0 if recipe.rdrop.enabled else recipe.rdrop.label_smoothing  # R-Drop smooths by itself
-    arguments = _arguments(recipe, task, folder, seed)
-    trainer = TaskTrainer(task, splits, model, arguments, recipe.train, label_smoothing=smoothing)
-    handle = _attach(recipe, trainer)
-    folder.begin(recipe, seed)  # nothing was refused
-    records = RecordWriter(folder.records, step)
-    board = SummaryWriter(str(folder.tensorboard), purge_step=step + 1)
+    step = run.folder.last_checkpoint()
+    if step == run.recipe.train.steps:
+        return RecordWriter(run.folder.records, step).seconds
+    trainer = _trainer(run)
     with ExitStack() as cleanup:
-        cleanup.callback(board.close)
-        if handle:
-            cleanup.callback(handle.remove)
-        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(folder, splits)]
+        if run.recipe.rdrop.enabled:
+            cleanup.callback(_attach(trainer, run.recipe.rdrop).remove)
+        run.folder.begin(run.recipe, run.seed)  # nothing was refused
+        records = RecordWriter(run.folder.records, step)
+        board = cleanup.enter_context(SummaryWriter(str(run.folder.tensorboard), purge_step=step + 1))
+        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(run.folder, run.splits)]
         if progress:
             callbacks.append(cleanup.enter_context(TrainingProgress()))
         for callback in callbacks:
             trainer.add_callback(callback)
-        trainer.train(resume_from_checkpoint=str(folder.checkpoint(step)) if step else None)
+        trainer.train(resume_from_checkpoint=str(run.folder.checkpoint(step)) if step else None)
     return records.seconds
 
 
-def _attach(recipe: Recipe, trainer: TaskTrainer) -> RDropHandle | None:
-    rdrop = recipe.rdrop
-    if not rdrop.enabled:
-        return None
-    return attach(trainer, rdrop.alpha, passes=rdrop.passes, every=rdrop.every, label_smoothing=rdrop.label_smoothing)
-
-
-def _arguments(recipe: Recipe, task: Task, folder: RunFolder, seed: int) -> Any:
-    return training_arguments(
-        recipe.train,
-        folder.path,
-        seed,
+def _trainer(run: _Run) -> TaskTrainer:
+    rdrop, settings = run.recipe.rdrop, run.recipe.train
+    arguments = training_arguments(
+        settings,
+        run.folder.path,
+        run.seed,
         logging_steps=1,
         logging_nan_inf_filter=False,
         eval_strategy="steps",
-        eval_steps=recipe.train.eval_every,
-        save_steps=recipe.train.eval_every,
+        eval_steps=settings.eval_every,
+        save_steps=settings.eval_every,
         save_total_limit=KEPT_CHECKPOINTS,
-        metric_for_best_model=task.best,
-        greater_is_better=task.higher_is_better,
+        metric_for_best_model=run.task.best,
+        greater_is_better=run.task.higher_is_better,
     )
+    smoothing = 0.0 if rdrop.enabled else rdrop.label_smoothing  # R-Drop smooths by itself
+    return TaskTrainer(run.task, run.splits, run.model, arguments, settings, label_smoothing=smoothing)
 
 
-def _conclude(
-    recipe: Recipe, splits: Splits, model: nn.Module, folder: RunFolder, seed: int, seconds: float
-) -> RunSummary:
+def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:
+    return attach(trainer, rdrop.alpha, passes=rdrop.passes, every=rdrop.every, label_smoothing=rdrop.label_smoothing)
+
+
+def _conclude(run: _Run, seconds: float) -> RunSummary:
     """Keep the best weights and score them on the test part."""
+    recipe, folder = run.recipe, run.folder
     state = TrainerState.load_from_json(str(folder.checkpoint(recipe.train.steps) / "trainer_state.json"))
     best = state.best_global_step
     validation = next(logs for logs in state.log_history if logs["step"] == best and "eval_loss" in logs)
-    weights = find_weights(folder.checkpoint(best))
     folder.best.parent.mkdir(exist_ok=True)
     with atomic_path(folder.best) as beside:
-        shutil.copyfile(weights, beside)
-    load_weights(model, folder.best)
+        shutil.copyfile(find_weights(folder.checkpoint(best)), beside)
+    load_weights(run.model, folder.best)
     return RunSummary(
         recipe=recipe.name,
-        seed=seed,
-        rdrop={name: getattr(recipe.rdrop, name) for name in recipe.rdrop.__slots__},
+        seed=run.seed,
+        rdrop=asdict(recipe.rdrop),
         steps=recipe.train.steps,
         best_step=best,
         validation=metrics_of(validation, "eval_"),
-        test=score(recipe, model, splits, "test", progress=False),
+        test=score(recipe, run.model, run.splits, "test", progress=False),
         seconds=round(seconds, 2),
         versions=versions(),
     )
@@ -148,4 +154,6 @@ class _Bookkeeping(TrainerCallback):  # type: ignore[misc]  # transformers is no
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         if state.is_world_process_zero:
+            # A pickle that nothing reads.
+            (self._folder.checkpoint(state.global_step) / "training_args.bin").unlink()
             self._folder.seal(state.global_step)
