@@ -77,7 +77,7 @@ def _little(found: Consistency) -> str:
 
 def _worthwhile(found: Consistency, layers: Sequence[LayerNoise], low: float, high: float) -> str:
     alphas = f"alpha = {low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"alpha from {low:.2g} to {high:.2g}"
-    source = f" Most of it comes from {_named(layers[0])}." if layers else ""
+    source = f" The largest part comes from {_named(layers[0])}." if layers else ""
     return (
         f"R-Drop has something to reduce: sub-models differ ({_measured(found)}).{source} Begin with {alphas}. This is "
         f"a heuristic: it makes the added term {TERM_SHARES[0]:.0%} to {TERM_SHARES[1]:.0%} of the task loss "
