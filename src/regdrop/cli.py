@@ -4,6 +4,7 @@ Everything heavy is imported inside the commands, so that help comes at once.
 """
 
 import json
+import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words, settings = _split_settings(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(words)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its hints are for those who call it themselves
     try:
         arguments.command(arguments, settings)
     except ModuleNotFoundError as error:

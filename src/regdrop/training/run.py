@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, TrainerState, set_seed
@@ -153,6 +154,7 @@ class _Bookkeeping(TrainerCallback):  # type: ignore[misc]  # transformers is no
             self._data.set_epoch(int(state.epoch))
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        PartialState().wait_for_everyone()  # until each process has saved its random state
         if state.is_world_process_zero:
             # A pickle that nothing reads.
             (self._folder.checkpoint(state.global_step) / "training_args.bin").unlink()

@@ -109,6 +109,7 @@ def training_arguments(settings: TrainSettings, folder: Path, seed: int, **more:
         per_device_eval_batch_size=settings.eval_batch,
         bf16=settings.precision == "bf16",
         fp16=settings.precision == "fp16",
+        use_cpu=not torch.accelerator.is_available(),  # else several processes on a CPU would not find each other
         dataloader_num_workers=settings.workers,
         dataloader_pin_memory=torch.cuda.is_available(),
         seed=seed,
