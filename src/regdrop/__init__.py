@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from regdrop.diagnostics.diagnose import diagnose as diagnose
     from regdrop.errors import RDropError as RDropError
     from regdrop.losses.alpha import paper_alpha as paper_alpha
     from regdrop.losses.divergence import symmetric_kl as symmetric_kl
@@ -24,6 +25,7 @@ _HOME = {
     "RDropLoss": "regdrop.losses.rdrop",
     "RDropOutput": "regdrop.losses.rdrop",
     "attach": "regdrop.passes.attach",
+    "diagnose": "regdrop.diagnostics.diagnose",
     "linear_r_drop_loss": "regdrop.losses.linear",
     "paired_forward": "regdrop.passes.paired",
     "paper_alpha": "regdrop.losses.alpha",

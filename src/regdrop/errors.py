@@ -7,7 +7,7 @@ RDropError                 anything below
 ├── RecipeError            an unknown recipe, key or value (a ValueError)
 ├── DataError              data that is missing or damaged
 ├── CheckpointError        a checkpoint that is missing, damaged, of the wrong shape or hostile
-├── NonFiniteError         training met NaN or inf and stopped
+├── NonFiniteError         a loss or a model's output is NaN or inf
 └── MissingExtraError      an optional dependency is not installed (an ImportError)
 """
 
@@ -54,7 +54,7 @@ class CheckpointError(RDropError):
 
 
 class NonFiniteError(RDropError):
-    """Training met NaN or inf and stopped."""
+    """A loss or a model's output is NaN or inf."""
 
     exit_code = 5
 
