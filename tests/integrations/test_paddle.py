@@ -136,6 +136,16 @@ def test_a_class_masked_in_one_pass_only_is_infinitely_far():
     assert np.isinf(kl).tolist() == [False, True, False]
 
 
+def test_smoothing_gives_nothing_to_a_class_masked_in_every_pass():
+    logits, label = normal(2, 3, 7), labels(3, classes=6)
+    spread = 0.9 * paddle.nn.functional.one_hot(label, 6).astype("float64") + 0.1 / 7
+    expected = solved(logits[:, :, :6], spread, alpha=1.0)
+    logits[:, :, 6] = -float("inf")
+    got = solved(logits, label, alpha=1.0, label_smoothing=0.1)
+    assert_same([*got[:3], got[3][:, :, :6]], expected)
+    assert not got[3][:, :, 6].any()
+
+
 def test_accumulated_steps_add_up_to_the_whole_batch():
     logits, label = normal(2, 6, 7), labels(6)
     label[0] = -100

@@ -1,11 +1,13 @@
 """Checks of what users pass, before any arithmetic: each refusal echoes the input and says the fix."""
 
+from typing import Literal, get_args
+
 import paddle
 from paddle import Tensor
 
 from regdrop.errors import InputError, nearest
 
-TASKS = ("classification", "regression", "multilabel")
+Task = Literal["classification", "regression", "multilabel"]
 
 
 def check_options(alpha: float, task: str, label_smoothing: float, class_weight: Tensor | None) -> None:
@@ -14,8 +16,8 @@ def check_options(alpha: float, task: str, label_smoothing: float, class_weight:
     Raises:
         InputError: unknown task, negative or infinite alpha, smoothing outside `[0, 1]` or without classes.
     """
-    if task not in TASKS:
-        raise InputError(f"unknown task: {nearest(task, TASKS)}")
+    if task not in get_args(Task):
+        raise InputError(f"unknown task: {nearest(task, get_args(Task))}")
     if not 0 <= alpha < float("inf"):
         raise InputError(f"alpha={alpha} must be a finite number of at least 0; 0 turns the divergence off")
     if not 0 <= label_smoothing <= 1:

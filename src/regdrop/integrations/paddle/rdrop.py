@@ -1,15 +1,13 @@
 """The R-Drop loss of Paddle: the function, its layer, and the parts it returns."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import paddle
 from paddle import Tensor
 
 from regdrop.integrations.paddle import inputs, terms
+from regdrop.integrations.paddle.inputs import Task
 from regdrop.integrations.paddle.reduction import Reduction, item_weight, reduced, valid_items, valid_part
-
-Task = Literal["classification", "regression", "multilabel"]
 
 
 @dataclass(frozen=True, slots=True)
