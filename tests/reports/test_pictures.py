@@ -57,6 +57,16 @@ def test_axes_are_labelled_with_their_units_and_the_legend_names_the_arms(arms):
     assert [text.get_text() for text in legend.get_texts()][:3] == [f"{arm.label}, 2 seeds" for arm in arms]
 
 
+def test_a_wide_band_does_not_stretch_a_logarithmic_axis(tmp_path):
+    for seed in (0, 1000):
+        write_run(tmp_path / str(seed), seed=seed)
+    arm = ArmRecords("baseline", 1, tuple(read_records(tmp_path / str(seed)) for seed in (0, 1000)))
+    panel = learning_curves([arm], "title").axes[1]
+    lowest = min(line.get_ydata().min() for line in panel.get_lines())
+    assert panel.get_yscale() == "log"
+    assert panel.get_ylim()[0] == pytest.approx(0.9 * lowest)
+
+
 def test_arms_differ_in_colour_and_dash(arms):
     panel = learning_curves(arms, "title").axes[0]
     means = [line for line in panel.get_lines() if not line.get_label().startswith("_")]

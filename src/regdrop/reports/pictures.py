@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -82,10 +83,17 @@ def _draw_panel(axes: Axes, quantity: Quantity, arms: Sequence[ArmRecords], cloc
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlim(left=0)
     if quantity.logarithmic:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        _make_logarithmic(axes)
+
+
+def _make_logarithmic(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers, down to the lowest line: a band may reach below 0."""
+    values = np.concatenate([line.get_ydata() for line in axes.get_lines()])
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.9 * values[values > 0].min())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_arm(axes: Axes, quantity: Quantity, arm: ArmRecords, clock: Clock, index: int) -> None:
