@@ -21,7 +21,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/.train
 
 demo: $(VENV)/.train  ## train a small ViT on real digits with and without R-Drop: table, picture, records
-	$(RUN) -m regdrop compare digits_vit --out runs/demo
+	$(RUN) -m regdrop compare digits_vit --equal-compute --out runs/demo
 
 test: $(VENV)/.dev  ## the tests
 	$(RUN) -m pytest
