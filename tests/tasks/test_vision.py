@@ -1,4 +1,5 @@
-import numpy as np
+import math
+
 import pytest
 import torch
 from transformers import EvalPrediction
@@ -53,7 +54,15 @@ def test_a_path_for_the_embedded_digits_is_refused():
         load_images(ImageData("digits", validation=300, path="/some/where"), DIGITS, seed=0)
 
 
-def test_accuracy_is_the_share_of_right_answers():
+def test_the_score_is_the_share_of_right_answers_and_the_mean_cross_entropy():
     logits, labels = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]), torch.tensor([1, 0, 0])
-    kept = TASK.condense(logits, labels)
-    assert TASK.score(EvalPrediction(kept.numpy(), np.array([1, 0, 0]))) == {"accuracy": pytest.approx(2 / 3)}
+    kept = tuple(tensor.numpy() for tensor in TASK.condense(logits, labels))
+    slow = (
+        sum(
+            math.log(sum(math.exp(z) for z in row)) - row[label]
+            for row, label in zip(logits.tolist(), labels, strict=True)
+        )
+        / 3
+    )
+    score = TASK.score(EvalPrediction(kept, labels.numpy()))
+    assert score == {"accuracy": pytest.approx(2 / 3), "loss": pytest.approx(slow)}

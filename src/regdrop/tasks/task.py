@@ -41,8 +41,10 @@ class Task:
         model: dataclass of the recipe's `model` section.
         load: `(data, model, seed) -> Splits`.
         build: `(model) -> nn.Module`, whose forward takes the collated batch and returns `loss` and `logits`.
-        condense: what to keep of the logits while evaluating, `(logits, labels) -> Tensor`, such as the argmax.
-        score: the metrics of a whole evaluation, from what `condense` kept.
+        condense: what to keep of each item's logits while evaluating, `(logits, labels) -> tensors`, such as its argmax
+            and its loss.
+        score: the metrics of a whole evaluation, from what `condense` kept; `loss` is one of them, the exact mean over
+            the items, however batches and processes share them.
         best: the metric that chooses the checkpoint.
         higher_is_better: which way `best` points.
     """

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
@@ -91,12 +92,14 @@ def _check_fit(images: Images, model: ViTModel) -> None:
             raise RecipeError(f"the images have {found} {key}, the recipe says {given}; pass --model.{key} {found}")
 
 
-def _argmax(logits: Tensor, _labels: Tensor) -> Tensor:
-    return logits.argmax(-1)
+def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The class chosen for each image and its cross-entropy."""
+    return logits.argmax(-1), cross_entropy(logits.float(), labels, reduction="none")
 
 
-def _accuracy(evaluation: EvalPrediction) -> dict[str, float]:
-    return {"accuracy": float(np.mean(evaluation.predictions == evaluation.label_ids))}
+def _score(evaluation: EvalPrediction) -> dict[str, float]:
+    chosen, losses = evaluation.predictions
+    return {"accuracy": float(np.mean(chosen == evaluation.label_ids)), "loss": float(np.mean(losses, dtype=float))}
 
 
 TASK = Task(
@@ -104,7 +107,7 @@ TASK = Task(
     model=ViTModel,
     load=load_images,
     build=build_vit,
-    condense=_argmax,
-    score=_accuracy,
+    condense=_answers,
+    score=_score,
     best="accuracy",
 )
