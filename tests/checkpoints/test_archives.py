@@ -86,6 +86,15 @@ def test_an_encrypted_entry_is_refused():
         opened_archive(io.BytesIO(content))
 
 
+def test_a_folder_is_refused():
+    with pytest.raises(CheckpointError, match="'head/' is a folder"):
+        opened_archive(archive(("head/", b"")))
+    content = bytearray(archive(("head.npy", b"1")).getvalue())
+    content[content.index(b"PK\x01\x02") + 38] |= 0x10
+    with pytest.raises(CheckpointError, match=r"'head.npy' is a folder"):
+        opened_archive(io.BytesIO(content))
+
+
 def test_a_huge_directory_is_not_read(monkeypatch):
     monkeypatch.setattr(archives, "MAX_HEADER_BYTES", 200)
     with pytest.raises(CheckpointError, match="header over the limit"):

@@ -17,6 +17,9 @@ from regdrop.errors import CheckpointError
 
 _PACKED = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 _ENCRYPTED = 0x1
+_FOLDER = 0x10  # of the attributes; PyTorch passes over such an entry and leaves its weight unset
+# What zipfile raises on an entry that is damaged.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
 
 
 class _Bounded:
@@ -47,7 +50,7 @@ def opened_archive(file: BinaryIO) -> zipfile.ZipFile:
     """
     try:
         archive = zipfile.ZipFile(_Bounded(file))
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as error:
+    except DAMAGE as error:
         raise CheckpointError(
             f"is no readable zip archive ({error}); it is truncated, damaged or of another format"
         ) from error
@@ -67,7 +70,7 @@ def check_sums(archive: zipfile.ZipFile) -> None:
             with archive.open(entry) as member:
                 while member.read(1 << 20):
                     pass
-        except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, ValueError) as error:
+        except DAMAGE as error:
             raise CheckpointError(f"entry {shown(entry.filename)} is damaged ({error})") from error
 
 
@@ -86,6 +89,8 @@ def _check_names(entries: list[zipfile.ZipInfo]) -> None:
 def _check_entry(entry: zipfile.ZipInfo, size: int) -> None:
     if not 0 <= entry.header_offset < size:
         raise CheckpointError(f"entry {shown(entry.filename)} is damaged (it lies outside of the file)")
+    if entry.is_dir() or entry.external_attr & _FOLDER:
+        raise CheckpointError(f"entry {shown(entry.filename)} is a folder, not an array")
     if entry.flag_bits & _ENCRYPTED:
         raise CheckpointError(f"entry {shown(entry.filename)} is encrypted")
     if entry.compress_type not in _PACKED:

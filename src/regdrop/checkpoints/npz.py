@@ -2,7 +2,6 @@
 
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from numpy.lib import format as npy
 
-from regdrop.checkpoints.archives import opened_archive
+from regdrop.checkpoints.archives import DAMAGE, opened_archive
 from regdrop.checkpoints.refusals import StateDict, shown
 from regdrop.errors import CheckpointError
 
@@ -50,7 +49,7 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> torch.Tensor:
             shape, fortran_order, dtype = _header(member)
             _check_array(key, shape, dtype, entry.file_size - member.tell())
             data = _bytes(member, math.prod(shape) * dtype.itemsize)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+    except (*DAMAGE, SyntaxError, RecursionError, MemoryError) as error:
         raise CheckpointError(f"key {key} is damaged ({error})") from error
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
     return torch.from_numpy(array.astype(dtype.newbyteorder("="), copy=False))
