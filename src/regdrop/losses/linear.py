@@ -8,10 +8,10 @@ from torch import Tensor
 
 from regdrop.errors import InputError
 from regdrop.losses import inputs, rdrop
-from regdrop.losses.fused import Backend, handed_out, refuse_second_derivative
+from regdrop.losses.fused import handed_out, refuse_second_derivative
 from regdrop.losses.head import Gradients, Head, head_rows
-from regdrop.losses.kernels import Rows
-from regdrop.losses.kernels.eager import eager
+from regdrop.losses.kernels import Kernel, Rows
+from regdrop.losses.kernels.dispatch import Backend, choose
 from regdrop.losses.reduction import Reduction, reduced
 from regdrop.losses.shapes import Bool, Float, Int, Num
 
@@ -61,8 +61,10 @@ def linear_r_drop_loss(
         `RDropOutput(loss, task_loss, kl)` in float32 (float64 for float64).
 
     Raises:
-        InputError: shapes or dtypes that do not fit, one pass only, a class out of range, or a mean over no item.
-        UnsupportedError: on backward, for a second derivative, or a second backward after one that scaled the gradient.
+        InputError: shapes or dtypes that do not fit, one pass only, a class out of range, a mean over no item, or an
+            unknown backend.
+        UnsupportedError: a backend that cannot run here; on backward, for a second derivative, or a second backward
+            after one that scaled the gradient.
 
     Source: Eq. 2 to 4 of arXiv 2106.14448.
 
@@ -88,7 +90,7 @@ def linear_r_drop_loss(
         logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
     )
     function = _LossOfItems if reduction == "none" else _LossOfBatch
-    loss, task_loss, kl = function.apply(rows, backend, hidden.flatten(1, -2), weight, bias)
+    loss, task_loss, kl = function.apply(rows, choose(backend, logits), hidden.flatten(1, -2), weight, bias)
     return rdrop.output(loss.reshape(items if reduction == "none" else ()), task_loss, kl, rows.weight, reduction)
 
 
@@ -96,8 +98,8 @@ class _LossOfBatch(torch.autograd.Function):
     """The sum over items, whose gradient is known up to one factor: computed with the value."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Rows, backend: Backend, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        task, kl, grads = _run(rows, layer, ctx.needs_input_grad[2:])
+    def forward(ctx: Any, rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        task, kl, grads = _run(rows, kernel, layer, ctx.needs_input_grad[2:])
         ctx.save_for_backward(*grads)
         ctx.scaled = False
         ctx.mark_non_differentiable(task, kl)
@@ -112,10 +114,10 @@ class _LossOfItems(torch.autograd.Function):
     """One value an item, each with its own factor: the gradient waits for them."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Rows, backend: Backend, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        task, kl, _ = _run(rows, layer, (False, False, False))
+    def forward(ctx: Any, rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        task, kl, _ = _run(rows, kernel, layer, (False, False, False))
         ctx.save_for_backward(*layer)
-        ctx.rows, ctx.backend = rows, backend
+        ctx.rows, ctx.kernel = rows, kernel
         ctx.mark_non_differentiable(task, kl)
         return reduced(task + rows.alpha * kl, rows.weight, "none"), task, kl
 
@@ -123,15 +125,17 @@ class _LossOfItems(torch.autograd.Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
         rows = replace(ctx.rows, weight=ctx.rows.weight * outer[0])
-        return None, None, *_run(rows, ctx.saved_tensors, ctx.needs_input_grad[2:])[2]
+        return None, None, *_run(rows, ctx.kernel, ctx.saved_tensors, ctx.needs_input_grad[2:])[2]
 
 
-def _run(rows: Rows, layer: tuple[Any, ...], wanted: tuple[bool, ...]) -> tuple[Tensor, Tensor, Gradients]:
+def _run(
+    rows: Rows, kernel: Kernel, layer: tuple[Any, ...], wanted: tuple[bool, ...]
+) -> tuple[Tensor, Tensor, Gradients]:
     """`head_rows` in the dtype of the rows' logits, gradients in the dtypes of hidden, weight and bias."""
     hidden, weight, bias = layer
     dtype = rows.logits.dtype
     head = Head(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
-    task, kl, grads = head_rows(head, rows, eager, wanted)
+    task, kl, grads = head_rows(head, rows, kernel, wanted)
     pairs = zip(grads, layer, strict=True)
     return task, kl, tuple(None if grad is None else grad.to(part.dtype) for grad, part in pairs)
 
