@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 
+from regdrop import paper_alpha
 from regdrop.tasks.task import find_task
 from regdrop.training.recipe import load_recipe, recipe_names, recipe_text
 
@@ -20,7 +21,7 @@ def header(name):
 
 
 def test_the_default_recipes_are_there():
-    assert {"digits_vit", "fashion_mnist_vit", "cifar10_vit", "cifar100_vit_b16"} <= set(recipe_names())
+    assert {"digits_vit", "fashion_mnist_vit", "cifar10_vit", "cifar100_vit_b16_paper"} <= set(recipe_names())
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -41,9 +42,30 @@ def test_it_builds_its_model(name):
     assert sum(weight.numel() for weight in model.parameters()) > 1000
 
 
-def test_the_paper_s_model_has_its_size():
-    recipe = load_recipe("cifar100_vit_b16")
+PAPER = {
+    "cifar100_vit_b16_paper": (86_167_396, 384, 10_000, 1e-2, 0.6),
+    "cifar100_vit_b16_collaborator": (85_875_556, 224, 20_000, 8e-3, paper_alpha(0.3, "vit", micro_batch=32)),
+    "cifar100_vit_l16": (303_793_252, 384, 10_000, 1e-2, 0.6),
+    "imagenet_vit_b16": (86_859_496, 384, 20_000, 1e-2, 0.6),
+    "cifar10_vit_b16": (86_098_186, 384, 10_000, 1e-2, 0.6),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_paper_s_recipes_have_its_sizes_and_settings(name):
+    recipe = load_recipe(name)
     with torch.device("meta"):
         model = find_task(recipe.task).build(recipe.model)
-    assert sum(weight.numel() for weight in model.parameters()) == 86_167_396  # ViT-B/16 at 384 px with 100 classes
-    assert (recipe.train.steps, recipe.train.batch_size, recipe.train.optimizer) == (10_000, 512, "sgd")
+    weights = sum(weight.numel() for weight in model.parameters())
+    train, rates = recipe.train, (recipe.model.dropout, recipe.model.attention_output_dropout)
+    assert (weights, recipe.model.image_size, train.steps, train.learning_rate, recipe.rdrop.alpha) == PAPER[name]
+    assert (train.optimizer, train.momentum, train.weight_decay, train.max_grad_norm) == ("sgd", 0.9, 0, 1)
+    assert (train.schedule, train.warmup_steps, rates, recipe.rdrop.label_smoothing) == ("cosine", 500, (0.1, 0), 0)
+    assert recipe.data.augmentation == "resized_crop"
+
+
+@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("processes", [1, 2, 4, 8, 16])
+def test_the_whole_batch_is_512_on_any_number_of_processes(name, processes):
+    micro, rounds = load_recipe(name).train.accumulation(processes)
+    assert micro * rounds * processes == 512

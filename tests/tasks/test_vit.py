@@ -5,9 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from regdrop.errors import RecipeError
+from regdrop.checkpoints.vit import save_vit
+from regdrop.errors import CheckpointError, RecipeError
 from regdrop.passes.attach import attach
-from regdrop.tasks.vit import ViTModel, build_vit
+from regdrop.tasks.vit import ViTModel, build_vit, load_pretrained
 
 TINY = {"classes": 100, "image_size": 8, "patch_size": 4, "width": 16, "depth": 2, "heads": 2}
 
@@ -84,3 +85,37 @@ def test_no_labels_no_loss():
 def test_sizes_that_do_not_fit_are_named(change, message):
     with pytest.raises(RecipeError, match=message):
         ViTModel(**TINY | change)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".bin", ".pdparams"])
+def test_pretrained_weights_fill_all_but_the_head_whatever_the_size_of_the_images(tmp_path, suffix):
+    first = build_vit(ViTModel(**TINY | {"classes": 7}))
+    nn.init.normal_(first.vit.head.weight)
+    save_vit(first.state_dict(), tmp_path / f"first{suffix}", heads=2)
+    model = ViTModel(**TINY | {"image_size": 16}, pretrained=str(tmp_path / f"first{suffix}"))
+    second = build_vit(model)
+    load_pretrained(second, model)
+    before, after = first.state_dict(), second.state_dict()
+    for key in before.keys() - {"vit.head.weight", "vit.head.bias", "vit.pos_embed"}:
+        assert torch.equal(before[key], after[key]), key
+    assert not after["vit.head.weight"].any()
+    assert after["vit.pos_embed"].shape == (1, 17, 16)
+    corners = before["vit.pos_embed"][0, [1, 2, 3, 4]]
+    torch.testing.assert_close(after["vit.pos_embed"][0, [1, 4, 13, 16]], corners)
+
+
+def test_without_a_file_the_weights_stay_random():
+    model = build_vit(ViTModel(**TINY))
+    before = {key: weight.clone() for key, weight in model.state_dict().items()}
+    load_pretrained(model, ViTModel(**TINY))
+    assert all(torch.equal(weight, before[key]) for key, weight in model.state_dict().items())
+
+
+def test_missing_and_unfitting_pretrained_weights_are_named(tmp_path):
+    absent = ViTModel(**TINY, pretrained=str(tmp_path / "ViT-B_16.npz"))
+    with pytest.raises(CheckpointError, match=r"ViT-B_16\.npz; .*imagenet21k.*vit_models.*--model\.pretrained null"):
+        load_pretrained(build_vit(absent), absent)
+    save_vit(build_vit(ViTModel(**TINY)).state_dict(), tmp_path / "narrow.npz", heads=2)
+    wide = ViTModel(**TINY | {"width": 32}, pretrained=str(tmp_path / "narrow.npz"))
+    with pytest.raises(CheckpointError, match=r"narrow\.npz: key .* has shape"):
+        load_pretrained(build_vit(wide), wide)

@@ -1,6 +1,5 @@
 """Paddle's .pdparams files: a pickle of a dict of NumPy arrays, read without unpickling."""
 
-import math
 import pickle
 import struct
 from pathlib import Path
@@ -8,40 +7,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from regdrop.checkpoints.pickle_machine import Built, Known, PickleMachine
-from regdrop.checkpoints.pickle_opcodes import run_pickle
-from regdrop.checkpoints.refusals import StateDict, check_backed, check_count, shown
+from regdrop.checkpoints.pickle_arrays import made_array, read_pickle
+from regdrop.checkpoints.refusals import StateDict, check_backed, check_count
 from regdrop.errors import CheckpointError
 
 _NAME_TABLE = "StructuredToParameterName@@"  # Paddle's own names of the weights; of no use outside its process
 _FLOATS = ("f2", "f4", "f8")
-_MAX_DIMENSIONS = 8
-
-
-class _Array(Built):
-    """An array that is not made yet: (version, shape, dtype, fortran_order, bytes)."""
-
-
-class _DType(Built):
-    """A type of numbers that is not made yet, such as "f4"; the state says their byte order."""
-
-    def __init__(self, code: object) -> None:
-        self.code = code
-
-
-class _Latin1:
-    """Protocol 2 writes bytes as text; turns no more of it back than the file has bytes."""
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def __call__(self, text: str, encoding: str) -> bytearray:
-        if encoding != "latin1" or len(text) > self.left:
-            raise ValueError(f"{len(text):,} characters in {shown(encoding)}")
-        self.left -= len(text)
-        return bytearray(text.encode("latin1"))
 
 
 def read_pdparams(path: Path) -> StateDict:
@@ -52,12 +24,12 @@ def read_pdparams(path: Path) -> StateDict:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        content = run_pickle(PickleMachine(file, size, _allowed(size)))
+        content = read_pickle(file, size)
     if not isinstance(content, dict):
         raise CheckpointError(f"holds a {type(content).__name__}, not a dict of weights; save layer.state_dict()")
     content.pop(_NAME_TABLE, None)
     check_count(len(content))
-    state = {key: _tensor(key, value) for key, value in content.items()}
+    state = {key: torch.from_numpy(made_array(key, value, _FLOATS)) for key, value in content.items()}
     check_backed(state, size)
     return state
 
@@ -69,52 +41,6 @@ def write_pdparams(state: StateDict, path: Path) -> None:
         for key, weight in state.items():
             _write_item(file, key, weight.numpy())
         file.write(pickle.STOP)
-
-
-def _allowed(size: int) -> dict[str, Known]:
-    """What a pickle of arrays calls, under the names that NumPy 1 and NumPy 2 give it."""
-    array = Known("ndarray")
-    blank = Known("_reconstruct", lambda subtype, shape, code: _blank(subtype is array, shape, code))
-    return {
-        "numpy ndarray": array,
-        "numpy dtype": Known("dtype", lambda code, *_: _DType(code)),
-        "numpy.core.multiarray _reconstruct": blank,
-        "numpy._core.multiarray _reconstruct": blank,
-        "_codecs encode": Known("encode", _Latin1(size)),
-        "collections OrderedDict": Known("OrderedDict", lambda: {}),
-    }
-
-
-def _blank(is_array: bool, shape: object, code: object) -> _Array:
-    if not is_array or shape != (0,) or code != b"b":
-        raise ValueError("no plain array")
-    return _Array()
-
-
-def _tensor(key: str, value: object) -> Tensor:
-    """The weight of an array, in the memory that was read."""
-    match value:
-        case _Array(state=(1, tuple() as shape, _DType() as dtype, bool() as fortran_order, data)):
-            return _array(key, shape, _number_type(key, dtype), fortran_order, data)
-        case _Array():
-            raise CheckpointError(f"key {shown(key)} is no plain array; it is damaged or holds objects")
-    raise CheckpointError(f"key {shown(key)} holds a {type(value).__name__}, not an array; save layer.state_dict()")
-
-
-def _number_type(key: str, dtype: _DType) -> np.dtype[Any]:
-    match dtype.state:
-        case (int(), "<", None, None, None, -1, -1, 0) if dtype.code in _FLOATS:
-            return np.dtype(f"<{dtype.code}")
-    raise CheckpointError(f"key {shown(key)} has dtype {shown(dtype.code)}; only floating point weights are read")
-
-
-def _array(key: str, shape: tuple[Any, ...], dtype: np.dtype[Any], fortran_order: bool, data: object) -> Tensor:
-    if len(shape) > _MAX_DIMENSIONS or not all(type(length) is int and length >= 1 for length in shape):
-        raise CheckpointError(f"key {shown(key)} has a damaged shape")
-    if not isinstance(data, bytearray) or len(data) != math.prod(shape) * dtype.itemsize:
-        held = f"{len(data):,} bytes" if isinstance(data, bytearray) else f"a {type(data).__name__}"
-        raise CheckpointError(f"key {shown(key)} declares shape {shape} of {dtype}, but holds {held}")
-    return torch.from_numpy(np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C"))
 
 
 def _write_item(file: BinaryIO, key: str, array: np.ndarray[Any, np.dtype[Any]]) -> None:

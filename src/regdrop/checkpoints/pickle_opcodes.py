@@ -48,12 +48,12 @@ def _bytes(layout: str) -> _Step:
     return lambda machine: machine.stack.append(machine.take(machine.number(packed)))
 
 
-def _text(layout: str) -> _Step:
+def _text(layout: str, encoding: str = "utf-8") -> _Step:
     packed = struct.Struct(layout)
 
     def step(machine: PickleMachine) -> None:
         try:
-            machine.stack.append(machine.take(machine.number(packed)).decode())
+            machine.stack.append(machine.take(machine.number(packed)).decode(encoding))
         except UnicodeDecodeError as error:
             machine.refuse(f"holds text that is not UTF-8 ({error.reason})")
 
@@ -189,6 +189,9 @@ _STEPS: dict[bytes, _Step] = {
     pickle.SHORT_BINUNICODE: _text("<B"),
     pickle.BINUNICODE: _text("<I"),
     pickle.BINUNICODE8: _text("<Q"),
+    # Python 2 had one kind of string: short ones are names, long ones are the content of arrays.
+    pickle.SHORT_BINSTRING: _text("<B", "latin1"),
+    pickle.BINSTRING: _bytes("<I"),
     pickle.SHORT_BINBYTES: _bytes("<B"),
     pickle.BINBYTES: _bytes("<I"),
     pickle.BINBYTES8: _bytes("<Q"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,32 @@ from torch.utils.data import Dataset
 from regdrop.errors import DataError
 
 Transform = Callable[[Tensor, Tensor], Tensor]
+
+
+class LabelledImages(Protocol):
+    """Labelled images, in memory or on disk."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Classes, int64 `(items,)`."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor | slice) -> Self: ...
+
+    def served(self, chosen: Tensor, transform: Transform, noise: Tensor) -> Tensor:
+        """Pixels `(batch, ...)` of the images `chosen`, transformed, each by its own random number."""
+
+
+Part = TypeVar("Part", bound=LabelledImages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +53,23 @@ class Images:
     labels: Tensor
     classes: int
 
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return self.pixels.shape[1]
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: Tensor | slice) -> "Images":
         return Images(self.pixels[index], self.labels[index], self.classes)
 
+    def served(self, chosen: Tensor, transform: Transform, noise: Tensor) -> Tensor:
+        """Pixels of the images `chosen`, transformed at once."""
+        return transform(self.pixels[chosen], noise)
 
-def hold_out(images: Images, count: int) -> tuple[Images, Images]:
+
+def hold_out(images: Part, count: int) -> tuple[Part, Part]:
     """Split off `count` images by a shuffle that is the same in every run, whatever its seed.
 
     Returns:
@@ -73,7 +108,7 @@ class ImageDataset(Dataset[dict[str, Tensor]]):
         tensor([2, 5])
     """
 
-    def __init__(self, images: Images, transform: Transform, seed: int) -> None:
+    def __init__(self, images: LabelledImages, transform: Transform, seed: int) -> None:
         self.images = images
         self.transform = transform
         self.seed = seed
@@ -89,7 +124,7 @@ class ImageDataset(Dataset[dict[str, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.as_tensor(indices)
-        pixels = self.transform(self.images.pixels[chosen], self.noise[chosen])
+        pixels = self.images.served(chosen, self.transform, self.noise[chosen])
         return {"pixel_values": pixels, "labels": self.images.labels[chosen]}
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 TASKS: Mapping[str, str] = {"image_classification": "regdrop.tasks.vision"}
 
 
+def _keep_random(_network: "nn.Module", _model: Any) -> None:
+    """Start from random weights."""
+
+
 @dataclass(frozen=True, slots=True)
 class Splits:
     """The three parts of a task's data, disjoint: one to learn from, one to choose by, one to report on.
@@ -47,6 +51,7 @@ class Task:
             the items, however batches and processes share them.
         best: the metric that chooses the checkpoint.
         higher_is_better: which way `best` points.
+        load_pretrained: `(network, model) -> None`, copies the weights to start from into what `build` made.
     """
 
     data: type[Any]
@@ -57,6 +62,7 @@ class Task:
     score: Callable[["EvalPrediction"], dict[str, float]]
     best: str
     higher_is_better: bool = True
+    load_pretrained: Callable[["nn.Module", Any], None] = _keep_random
 
 
 def find_task(name: str) -> Task:

@@ -9,16 +9,18 @@ from torch.nn.functional import cross_entropy
 from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
-from regdrop.tasks.images import ImageDataset, Images, collate, hold_out
+from regdrop.tasks.images import ImageDataset, LabelledImages, collate, hold_out
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
+from regdrop.tasks.sources.cifar import read_cifar
 from regdrop.tasks.sources.digits import read_digits
-from regdrop.tasks.sources.download import read_cifar, read_fashion_mnist
+from regdrop.tasks.sources.fashion_mnist import read_fashion_mnist
+from regdrop.tasks.sources.files import list_files
 from regdrop.tasks.sources.folder import read_folder
 from regdrop.tasks.task import Splits, Task
 from regdrop.tasks.transforms import Augmentation, Prepare
-from regdrop.tasks.vit import ViTModel, build_vit
+from regdrop.tasks.vit import ViTModel, build_vit, load_pretrained
 
-Source = Literal["digits", "fashion_mnist", "cifar10", "cifar100", "folder"]
+Source = Literal["digits", "fashion_mnist", "cifar10", "cifar100", "folder", "files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class ImageData:
     """The `data` section of an image recipe.
 
     Attributes:
-        source: "digits" (scikit-learn's), "fashion_mnist", "cifar10", "cifar100", or "folder": one folder a class.
+        source: "digits" (scikit-learn's), "fashion_mnist", "cifar10", "cifar100", or one folder a class: "folder"
+            holds the images in memory at the model's size, "files" decodes them from disk whenever they are needed.
         path: where the data lies; None searches the usual places and downloads what can be downloaded.
         validation: how many training images to hold out for choosing the checkpoint; the same ones in every run.
         train_limit: learn from this many of the remaining images only; None: from all.
@@ -69,7 +72,7 @@ def load_images(data: ImageData, model: ViTModel, seed: int) -> Splits:
     )
 
 
-def _read(data: ImageData, model: ViTModel) -> tuple[Images, Images]:
+def _read(data: ImageData, model: ViTModel) -> tuple[LabelledImages, LabelledImages]:
     if data.path is not None and data.source == "digits":
         raise DataError(f"--data.path {data.path} is not read: the digits come with scikit-learn; use source 'folder'")
     match data.source:
@@ -81,11 +84,13 @@ def _read(data: ImageData, model: ViTModel) -> tuple[Images, Images]:
             return read_cifar(int(data.source.removeprefix("cifar")), data.path)
         case "folder":
             return read_folder(data.path, model.image_size, model.channels)
+        case "files":
+            return list_files(data.path, model.channels)
 
 
-def _check_fit(images: Images, model: ViTModel) -> None:
+def _check_fit(images: LabelledImages, model: ViTModel) -> None:
     for key, given, found in (
-        ("channels", model.channels, images.pixels.shape[1]),
+        ("channels", model.channels, images.channels),
         ("classes", model.classes, images.classes),
     ):
         if given != found:
@@ -110,4 +115,5 @@ TASK = Task(
     condense=_answers,
     score=_score,
     best="accuracy",
+    load_pretrained=load_pretrained,
 )

@@ -1,13 +1,17 @@
 """The Vision Transformer (arXiv 2010.11929) as a recipe describes it, with a classification loss."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from regdrop.errors import RecipeError
+from regdrop.checkpoints.model import load_into
+from regdrop.checkpoints.refusals import named
+from regdrop.checkpoints.vit import load_vit
+from regdrop.errors import CheckpointError, RecipeError
 from regdrop.tasks.sections import ONE_OR_MORE, RATE, check_ranges
 
 
@@ -29,6 +33,7 @@ class ViTModel:
         attention_dropout: rate on the attention probabilities; the original ViT has none.
         drop_path: rate of stochastic depth in the last block, growing linearly from the first.
         head_dropout: rate before the classifier.
+        pretrained: file of weights to start from, in any format of `load_vit`; null starts from random ones.
 
     Raises:
         RecipeError: a number out of range, or sizes that do not divide.
@@ -47,6 +52,7 @@ class ViTModel:
     attention_dropout: float = 0.0
     drop_path: float = 0.0
     head_dropout: float = 0.0
+    pretrained: str | None = None
 
     def __post_init__(self) -> None:
         sizes = ("classes", "image_size", "channels", "patch_size", "width", "depth", "heads")
@@ -119,6 +125,45 @@ def build_vit(model: ViTModel) -> ImageClassifier:
     for block in vit.blocks:  # timm's one rate covers the MLP and the attention's output; the original ViT's does not
         block.attn.proj_drop.p = model.attention_output_dropout
     return ImageClassifier(vit)
+
+
+def load_pretrained(network: nn.Module, model: ViTModel) -> None:
+    """Start from the weights that a recipe names, if any: all of them but the classifier, which stays as it is.
+
+    Position embeddings are resized to the recipe's `image_size`.
+
+    Args:
+        network: from `build_vit`.
+        model: names the file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, hostile, or of a ViT with other sizes.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from regdrop.checkpoints.vit import save_vit
+        >>> sizes = dict(classes=10, image_size=8, patch_size=4, width=16, depth=1, heads=2)
+        >>> first = build_vit(ViTModel(**sizes))
+        >>> with TemporaryDirectory() as folder:
+        ...     save_vit(first.state_dict(), f"{folder}/first.pdparams")
+        ...     model = ViTModel(**sizes, pretrained=f"{folder}/first.pdparams")
+        ...     second = build_vit(model)
+        ...     load_pretrained(second, model)
+        >>> bool((second.vit.cls_token == first.vit.cls_token).all())
+        True
+    """
+    if model.pretrained is None:
+        return
+    path = Path(model.pretrained)
+    if not path.is_file():
+        raise CheckpointError(
+            f"no pretrained weights {path}; ViT-B_16.npz, ViT-L_16.npz and others are in the imagenet21k folder of "
+            "Google's public vit_models storage: pass --model.pretrained FILE, or --model.pretrained null to train "
+            "from scratch"
+        )
+    state = load_vit(path)
+    with named(path):
+        load_into(network, state, new_head=True)
 
 
 def _check_multiple(model: ViTModel, key: str, divisor: str) -> None:

@@ -44,6 +44,7 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     Raises:
         RecipeError: the seed is out of range, `out` is not empty and `resume` is false, or it holds another run.
         DataError: the data is missing.
+        CheckpointError: pretrained weights are missing, damaged or of another model.
         NoNoiseError: R-Drop is on, but the model has no active dropout.
         NonFiniteError: the loss became NaN or infinite.
     """
@@ -53,11 +54,13 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     finished = folder.finished(recipe, seed, resume=resume)
     if finished:
         return finished
-    task = find_task(recipe.task)
-    splits = task.load(recipe.data, recipe.model, seed)
+    task, step = find_task(recipe.task), folder.last_checkpoint()
     set_seed(seed)
-    run = _Run(recipe, seed, folder, task, splits, task.build(recipe.model))
-    seconds = _fit(run, progress)
+    model = task.build(recipe.model)
+    if not step:
+        task.load_pretrained(model, recipe.model)
+    run = _Run(recipe, seed, folder, task, task.load(recipe.data, recipe.model, seed), model)
+    seconds = _fit(run, step, progress)
     summary = _conclude(run, seconds)
     write(folder.summary, summary.to_json())
     return summary
@@ -75,9 +78,8 @@ class _Run:
     model: nn.Module
 
 
-def _fit(run: _Run, progress: bool) -> float:
-    """Train to the last step; returns the seconds that took over all sessions."""
-    step = run.folder.last_checkpoint()
+def _fit(run: _Run, step: int, progress: bool) -> float:
+    """Train from a step to the last; returns the seconds that took over all sessions."""
     if step == run.recipe.train.steps:
         return RecordWriter(run.folder.records, step).seconds
     trainer = _trainer(run)

@@ -54,7 +54,7 @@ def _read_part(path: Path, size: int, channels: int) -> tuple[Images, list[str]]
     pixels, names = [], []
     for name, file in files:
         names.append(PurePosixPath(name).parts[-2])
-        pixels.append(_decode(f"{path}: {name}", file, size, channels))
+        pixels.append(decode(f"{path}: {name}", file, channels, size))
     if not pixels:
         raise DataError(f"no images in {path}; it needs one folder a class holding {', '.join(SUFFIXES)} files")
     classes = sorted(set(names))
@@ -90,7 +90,21 @@ def _check_length(name: str, length: int) -> None:
         raise DataError(f"{name} has {length} bytes; images of at most {MAX_FILE_BYTES} are read")
 
 
-def _decode(name: str, file: BinaryIO, size: int, channels: int) -> Tensor:
+def decode(name: str, file: BinaryIO, channels: int, size: int | None = None) -> Tensor:
+    """Pixels of an image file.
+
+    Args:
+        name: what an error calls the file.
+        file: its content.
+        channels: 1 for grey, 3 for colour.
+        size: height and width to resize to; None keeps its own.
+
+    Returns:
+        uint8 `(channels, height, width)`.
+
+    Raises:
+        DataError: the file is no image, is damaged, or has too many pixels.
+    """
     try:
         with Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -98,6 +112,6 @@ def _decode(name: str, file: BinaryIO, size: int, channels: int) -> Tensor:
             plain = image.convert("L" if channels == 1 else "RGB")
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{name} is not a readable image: {error}") from error
-    if plain.size != (size, size):
+    if size is not None and plain.size != (size, size):
         plain = plain.resize((size, size), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(plain)).reshape(size, size, channels).permute(2, 0, 1)
+    return torch.from_numpy(np.array(plain)).reshape(plain.height, plain.width, channels).permute(2, 0, 1)
