@@ -5,6 +5,7 @@ import torch
 
 from regdrop.checkpoints.geometry import Geometry, measure
 from regdrop.checkpoints.naming import GOOGLE, OFFICIAL, PADDLE, TIMM, Naming
+from regdrop.errors import CheckpointError
 
 PUBLISHED = {
     "vit_base_patch16_224": Geometry(768, 12, 3072, 12, channels=3, patch=16, tokens=197, classes=1000),
@@ -56,3 +57,11 @@ def test_the_shapes_of_paddles_b_16():
     assert shapes["blocks.0.mlp.fc1.weight"] == (768, 3072)
     assert shapes["patch_embed.proj.weight"] == (768, 3, 16, 16)
     assert shapes["head.weight"] == (768, 1000)
+
+
+def test_sizes_whose_products_would_overflow_are_refused():
+    naming = Naming(TIMM)
+    vast = Geometry(1 << 25, 1, 1, 1, channels=1, patch=1, tokens=2, classes=1)
+    weights = {key: torch.zeros(()).expand(shape) for key, shape in vast.file_shapes(naming).items()}
+    with pytest.raises(CheckpointError, match="has a size over 16,777,216"):
+        measure(weights, naming)

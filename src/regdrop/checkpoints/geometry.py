@@ -81,6 +81,7 @@ class Geometry:
         return shapes
 
 
+_LARGEST = 1 << 24  # no product of two sizes overflows
 _ONE = Geometry(1, 1, 1, heads=1, channels=1, patch=1, tokens=1, classes=1)
 
 
@@ -107,6 +108,8 @@ def measure(weights: Mapping[str, Tensor], naming: Naming) -> Geometry:
         classes=_canonical_shape(weights, naming, HEAD)[0] if naming.names(HEAD)[0] in weights else None,
         qkv_bias=naming.layout.needs_qkv_bias or naming.names(QKV_BIAS)[0] in weights,
     )
+    if max(width, geometry.hidden, geometry.tokens, geometry.classes or 0) > _LARGEST:
+        raise CheckpointError(f"has a size over {_LARGEST:,}: {geometry}")
     if width % geometry.heads:
         raise CheckpointError(f"key {shown(query)} has {geometry.heads} heads, which do not divide the width {width}")
     return geometry

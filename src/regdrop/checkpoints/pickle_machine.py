@@ -3,9 +3,10 @@
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NoReturn
+from io import BufferedIOBase
+from typing import Any, NoReturn
 
-from regdrop.checkpoints.refusals import MAX_FILE_BYTES, shown
+from regdrop.checkpoints.refusals import shown
 from regdrop.errors import CheckpointError
 
 
@@ -32,8 +33,8 @@ class PickleMachine:
         allowed: "module name" as it stands in the file, and what it means.
     """
 
-    def __init__(self, file: BinaryIO, size: int, allowed: Mapping[str, Known]) -> None:
-        self.file, self.left, self.allowed = file, min(size, MAX_FILE_BYTES), allowed
+    def __init__(self, file: BufferedIOBase, size: int, allowed: Mapping[str, Known]) -> None:
+        self.file, self.left, self.allowed = file, size, allowed
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -50,7 +51,7 @@ class PickleMachine:
         if size > self.left:
             self.refuse(f"asks for {size:,} bytes where {self.left:,} are left; it is truncated or damaged")
         data = bytearray(size)
-        if self.file.readinto(data) != size:  # type: ignore[attr-defined]  # every binary file has it
+        if self.file.readinto(data) != size:
             self.refuse("was cut while it was read")
         self.left -= size
         return data
