@@ -16,18 +16,19 @@ INPUTS = ("input_ids", "inputs_embeds", "pixel_values")
 class SampleMasks:
     """The rows of the forward under way: which sample and which pass each of them is."""
 
-    def __init__(self, first_pass, sequential):
+    def __init__(self, first_pass, forwards):
         self.codes = None
-        self.first_pass = first_pass - sequential
-        self.sequential = sequential
+        self.first_pass = first_pass
+        self.forwards = forwards
+        self.seen = 0
 
     def see(self, args, kwargs):
         """Read the samples off the first element of each row of the model's input, which must be unique."""
-        self.first_pass += self.sequential
         rows = next(kwargs[name] for name in INPUTS if kwargs.get(name) is not None) if not args else args[0]
         samples = (rows.detach().flatten(1)[:, 0].double() * 1024).round().long()
         earlier = (samples[:, None] == samples[None, :]).tril(-1).sum(1)
-        self.codes = samples * 8191 + (earlier + self.first_pass) * 131
+        self.codes = samples * 8191 + (earlier + self.first_pass + self.seen % self.forwards) * 131
+        self.seen += 1
 
     def dropout(self, input, p=0.5, training=True, inplace=False):
         """Stands in for torch.nn.functional.dropout."""
@@ -48,12 +49,12 @@ class SampleMasks:
 
 
 @contextmanager
-def per_sample_masks(model, first_pass=0, sequential=False):
+def per_sample_masks(model, first_pass=0, forwards=1):
     """Replace functional dropout (and so every dropout module) while the block runs.
 
-    Enter after `attach`, so that the rows seen are the repeated ones; with `sequential` each forward is a further pass.
+    Enter after `attach`, so that the rows seen are the repeated ones. `forwards` in a row are the passes of one step.
     """
-    masks, original = SampleMasks(first_pass, sequential), functional.dropout
+    masks, original = SampleMasks(first_pass, forwards), functional.dropout
     hook = model.register_forward_pre_hook(lambda module, args, kwargs: masks.see(args, kwargs), with_kwargs=True)
     functional.dropout = masks.dropout
     try:

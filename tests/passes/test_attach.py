@@ -24,7 +24,7 @@ def test_value_and_gradient_equal_two_passes_by_hand(case, mode):
     model, batch = case.model(), case.batch(5)
     loss, task, divergence, expected = reference(model, case.kind, batch, alpha=2.0)
     handle = attach(model, alpha=2.0, mode=mode)
-    with per_sample_masks(model, sequential=mode == "sequential"):
+    with per_sample_masks(model, forwards=2 if mode == "sequential" else 1):
         output = model(**batch)
     output.loss.backward()
     assert divergence > 1e-4

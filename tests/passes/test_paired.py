@@ -30,7 +30,7 @@ def names_of(case):
 def test_concat_equals_sequential_under_the_same_masks(case, passes):
     model, inputs, stacked = case.model(), inputs_of(case, 4), {}
     for mode in ("concat", "sequential"):
-        with per_sample_masks(model, sequential=mode == "sequential"):
+        with per_sample_masks(model, forwards=passes if mode == "sequential" else 1):
             stacked[mode] = logits_of(paired_forward(model, **inputs, passes=passes, mode=mode), names_of(case))
     for concat, sequential in zip(*stacked.values(), strict=True):
         assert concat.shape[:2] == (passes, 4)

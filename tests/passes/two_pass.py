@@ -12,7 +12,7 @@ LABELS = ("labels", "start_positions", "end_positions")
 def run_pass(model, batch, which):
     """One training forward of a model without labels, under the masks of one pass."""
     inputs = {name: value for name, value in batch.items() if name not in LABELS}
-    if getattr(model.config, "is_encoder_decoder", False):
+    if model.config.is_encoder_decoder:
         start, blank = model.config.decoder_start_token_id, model.config.pad_token_id
         shifted = pad(batch["labels"], (1, -1), value=start)
         inputs["decoder_input_ids"] = shifted.masked_fill(shifted == -100, blank)

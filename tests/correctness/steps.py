@@ -1,0 +1,68 @@
+"""Twenty steps of plain, DDP or FSDP2 training on the same global batches: `-m correctness.steps FOLDER`."""
+
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from passes.masks import per_sample_masks
+from passes.tiny import BY_NAME, collate
+from regdrop import attach
+
+CASE = BY_NAME["BERT token classification"]
+STEPS, BATCH = 20, 4
+
+
+def batch_of(step, rank, processes):
+    """This process's share of a step's four samples, padded to its own longest, and the items of all four."""
+    samples = CASE.samples(BATCH, seed=step)
+    items = sum(int((sample["labels"] != -100).sum()) for sample in samples)
+    share = BATCH // processes
+    return collate(samples[rank * share : (rank + 1) * share]), items
+
+
+def wrapped(model, kind):
+    """The model under DDP or FSDP2, or as it is."""
+    if kind == "ddp":
+        return DistributedDataParallel(model)
+    if kind == "fsdp2":
+        for layer in model.bert.encoder.layer:
+            fully_shard(layer)
+        fully_shard(model)
+    return model
+
+
+def train(kind, rank=0, processes=1):
+    """Parameters after all steps, in float64 so that only the order of sums can differ."""
+    model = CASE.model().double()
+    attach(model, alpha=1.0)
+    trained = wrapped(model, kind)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-2)
+    with per_sample_masks(model):
+        for step in range(STEPS):
+            batch, items = batch_of(step, rank, processes)
+            # Both wrappers average the gradients of the processes, so each loss is its share times their number.
+            (processes * trained(**batch, num_items_in_batch=items).loss).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return {name: _whole(parameter.detach()) for name, parameter in model.named_parameters()}
+
+
+def _whole(parameter):
+    return parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter.clone()
+
+
+def main(folder):
+    dist.init_process_group("gloo")
+    for kind in ("ddp", "fsdp2"):
+        parameters = train(kind, dist.get_rank(), dist.get_world_size())
+        if dist.get_rank() == 0:
+            torch.save(parameters, Path(folder, f"{kind}.pt"))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
