@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from regdrop.checkpoints.vit import load_vit
 from regdrop.cli import main
 from regdrop.training import run
 from regdrop.training.recipe import load_recipe, recipe_names
 from regdrop.training.summary import RunSummary
 from tiny import SETTINGS, tiny_recipe
+from vit_reference import google_arrays
 
 TINY = [word for key, value in SETTINGS.items() for word in (f"--{key}", str(value))]
 
@@ -30,7 +33,7 @@ def test_help_teaches_by_example_without_waiting_for_torch():
     code = "import sys, regdrop.cli\ntry: regdrop.cli.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     done = shell("-c", code)
     assert done.returncode == 0, done.stderr
-    for command in ("recipes", "train", "eval", "compare"):
+    for command in ("recipes", "train", "eval", "compare", "convert"):
         assert command in done.stdout
         shown = shell("-m", "regdrop", command, "--help").stdout
         assert f"examples:\n  regdrop {command}" in shown
@@ -143,3 +146,27 @@ def test_compare_prints_a_table_or_json(tmp_path, capsys):
     assert "regdrop.attach" in text
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "all" / "comparison.json").read_text())
+
+
+def test_convert_fits_a_checkpoint_and_says_what_it_wrote(tmp_path, capsys):
+    source, target = tmp_path / "google.npz", tmp_path / "vit.safetensors"
+    np.savez(source, **google_arrays())
+    assert main(["convert", str(source), str(target), "--image-size", "20", "--new-head", "7", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"written": str(target), "bytes": target.stat().st_size}
+    state = load_vit(target)
+    assert state["pos_embed"].shape == (1, 26, 64)
+    assert state["head.weight"].shape == (7, 64)
+
+
+def test_convert_refuses_in_one_line(tmp_path, capsys):
+    (tmp_path / "vit.npz").write_bytes(b"weights")
+    for words, code, said in (
+        ([str(tmp_path / "vit.npz"), str(tmp_path / "vit.pth")], 4, "vit.npz: is no readable zip archive"),
+        ([str(tmp_path / "vit.npz"), str(tmp_path / "vit.zip")], 2, "'.zip' is no known checkpoint format"),
+        ([str(tmp_path / "no.npz"), str(tmp_path / "vit.pth"), "--model.depth", "3"], 2, "--model.depth is a setting"),
+    ):
+        assert main(["convert", *words]) == code
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["vit.npz"]

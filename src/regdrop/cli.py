@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from regdrop.errors import MissingExtraError, RDropError
+from regdrop.errors import InputError, MissingExtraError, RDropError
 
 INTERRUPTED = 130
 
@@ -73,7 +73,7 @@ def _parser() -> ArgumentParser:
         epilog="regdrop COMMAND --help shows what each takes, with examples.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_add_recipes, _add_train, _add_eval, _add_compare):
+    for add in (_add_recipes, _add_train, _add_eval, _add_compare, _add_convert):
         add(commands)
     return parser
 
@@ -115,7 +115,7 @@ def _recipes(arguments: Namespace, settings: list[str]) -> None:
         recipe = load_recipe(arguments.name, settings)
         print(json.dumps(recipe.to_dict(), indent=2) if arguments.json else recipe.to_yaml(), end="\n")
     else:
-        purposes = {name: recipe_text(name)[1].splitlines()[0].removeprefix("# ") for name in recipe_names()}
+        purposes = {name: recipe_text(name)[1].splitlines()[0].removeprefix("# Purpose: ") for name in recipe_names()}
         _show(purposes, arguments.json)
 
 
@@ -194,6 +194,31 @@ def _compare(arguments: Namespace, settings: list[str]) -> None:
     comparison = compare(recipe, out, seeds=arguments.seeds, equal_compute=arguments.equal_compute)
     text = report_comparison(comparison, out)
     print(comparison.to_json() if arguments.json else text)
+
+
+def _add_convert(commands: Any) -> None:
+    examples = """\
+  regdrop convert ViT-B_16.npz vit.safetensors                           Google's to timm's
+  regdrop convert vit.pdparams vit.bin                                   Paddle's to the official code's
+  regdrop convert ViT-B_16.npz vit.pth --image-size 384 --new-head 100   to fine-tune on CIFAR-100"""
+    about = "turn a ViT's checkpoint into another format; nothing in it is run"
+    parser = _add(commands, "convert", _convert, about, examples)
+    formats = "by its suffix .npz (Google), .bin (official), .pth or .safetensors (timm), .pdparams (Paddle)"
+    parser.add_argument("source", metavar="IN", type=Path, help=f"checkpoint to read, {formats}")
+    parser.add_argument("target", metavar="OUT", type=Path, help="checkpoint to write, by its suffix likewise")
+    parser.add_argument("--image-size", type=int, metavar="PIXELS", help="resize the position embeddings for it")
+    parser.add_argument("--new-head", type=int, metavar="CLASSES", help="put a head of zeros for so many classes")
+    parser.add_argument("--heads", type=int, help="of the attention; only an .npz of unusual width needs it")
+
+
+def _convert(arguments: Namespace, settings: list[str]) -> None:
+    from regdrop.checkpoints.vit import convert
+
+    if settings:
+        raise InputError(f"{settings[0]} is a setting of a recipe, and convert takes none")
+    sizes = {"image_size": arguments.image_size, "new_head": arguments.new_head, "heads": arguments.heads}
+    convert(arguments.source, arguments.target, **sizes)
+    _show({"written": str(arguments.target), "bytes": arguments.target.stat().st_size}, arguments.json)
 
 
 def _show(values: Mapping[str, Any], as_json: bool) -> None:
