@@ -200,6 +200,7 @@ def test_a_model_that_computes_its_own_loss():
         model(**batch)
 
 
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module:UserWarning")
 def test_a_sharded_weight():
     init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     try:
