@@ -91,8 +91,8 @@ def google_logits(arrays, images):
     return torch.from_numpy(x[:, 0] @ w["head/kernel"] + w["head/bias"])
 
 
-def official_logits(state, images, heads=HEADS):
-    """Logits in float64 from a state dict with the official names, query, key and value apart."""
+def official_logits(state, images, heads=HEADS, drop=lambda x: x):
+    """Logits in float64 from a state dict with the official names, query, key and value apart; `drop` is dropout."""
     w = {key: weight.double() for key, weight in state.items()}
 
     def linear(x, name):
@@ -105,7 +105,7 @@ def official_logits(state, images, heads=HEADS):
     weight = w[f"{embeddings}.patch_embeddings.weight"]
     x = conv2d(images.double(), weight, w[f"{embeddings}.patch_embeddings.bias"], stride=weight.shape[-1])
     x = torch.cat([w[f"{embeddings}.cls_token"].expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)], 1)
-    x = x + w[f"{embeddings}.position_embeddings"]
+    x = drop(x + w[f"{embeddings}.position_embeddings"])
     for i in range(sum(key.endswith("attention_norm.weight") for key in w)):
         layer = f"transformer.encoder.layer.{i}"
         y = norm(x, f"{layer}.attention_norm")
@@ -113,5 +113,6 @@ def official_logits(state, images, heads=HEADS):
         q, k, v = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts)
         mixed = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1]), -1) @ v
         x = x + linear(mixed.transpose(1, 2).flatten(2), f"{layer}.attn.out")
-        x = x + linear(exact_gelu(linear(norm(x, f"{layer}.ffn_norm"), f"{layer}.ffn.fc1")), f"{layer}.ffn.fc2")
+        y = drop(exact_gelu(linear(norm(x, f"{layer}.ffn_norm"), f"{layer}.ffn.fc1")))
+        x = x + drop(linear(y, f"{layer}.ffn.fc2"))
     return linear(norm(x, "transformer.encoder.encoder_norm")[:, 0], "head")
