@@ -100,7 +100,7 @@ class RDropHandle:
         return {name: float(total[0] / total[1]) for name, total in totals.items() if total[1] > 0}
 
     # Under torch.compile the hooks stay outside of the graphs, and the model's own forward is compiled.
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         self._pending = None
         if self._inside or not module.training:
@@ -136,7 +136,7 @@ class RDropHandle:
     def _begin(self, call: Call) -> Passes:
         return start(self.mode, call, self.passes, self.shared)
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG002 - a hook's signature
         pending, self._pending = self._pending, None
         if pending is None:
