@@ -24,22 +24,25 @@ def batch_of(step, rank, processes):
     return collate(samples[rank * share : (rank + 1) * share]), items
 
 
-def wrapped(model, kind):
-    """The model under DDP or FSDP2, or as it is."""
-    if kind == "ddp":
-        return DistributedDataParallel(model)
-    if kind == "fsdp2":
-        for layer in model.bert.encoder.layer:
-            fully_shard(layer)
-        fully_shard(model)
-    return model
+def _sharded(model):
+    for layer in model.bert.encoder.layer:
+        fully_shard(layer)
+    return fully_shard(model)
 
 
-def train(kind, rank=0, processes=1):
+WRAPPERS = {"plain": lambda model: model, "ddp": DistributedDataParallel, "fsdp2": _sharded}
+# How the model is wrapped, and whether R-Drop is attached before that or after.
+KINDS = [("ddp", True), ("ddp", False), ("fsdp2", True), ("fsdp2", False)]
+
+
+def train(wrapper, before=True, rank=0, processes=1):
     """Parameters after all steps, in float64 so that only the order of sums can differ."""
     model = CASE.model().double()
-    attach(model, alpha=1.0)
-    trained = wrapped(model, kind)
+    if before:
+        attach(model, alpha=1.0)
+    trained = WRAPPERS[wrapper](model)
+    if not before:
+        attach(trained, alpha=1.0)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-2)
     with per_sample_masks(model):
         for step in range(STEPS):
@@ -57,10 +60,10 @@ def _whole(parameter):
 
 def main(folder):
     dist.init_process_group("gloo")
-    for kind in ("ddp", "fsdp2"):
-        parameters = train(kind, dist.get_rank(), dist.get_world_size())
+    for wrapper, before in KINDS:
+        parameters = train(wrapper, before, dist.get_rank(), dist.get_world_size())
         if dist.get_rank() == 0:
-            torch.save(parameters, Path(folder, f"{kind}.pt"))
+            torch.save(parameters, Path(folder, f"{wrapper}-{before}.pt"))
     dist.destroy_process_group()
 
 

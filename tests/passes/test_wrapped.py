@@ -100,3 +100,22 @@ def test_torch_compile(compiled_first):
 def test_data_parallel_is_refused():
     with pytest.raises(UnsupportedError, match="torchrun"):
         attach(nn.DataParallel(Counted()), alpha=1.0)
+
+
+def test_a_compiled_language_model_trains_and_evaluates_in_turn():
+    model, batch = CAUSAL.model(), CAUSAL.batch(3)
+    _, _, _, expected = reference(model, "causal", batch, alpha=1.0)
+    with torch.no_grad():
+        logits = model.eval()(**batch).logits
+    compiled = torch.compile(model.train(), backend="eager")
+    attach(compiled, alpha=1.0)
+    with per_sample_masks(model):
+        for _ in range(2):
+            compiled.train()
+            model.zero_grad()
+            compiled(**batch).loss.backward()
+            assert relative_error(gradients(model), expected) < 1e-5
+            compiled.eval()
+            with torch.no_grad():
+                torch.testing.assert_close(compiled(**batch).logits, logits)
+    torch.compiler.reset()
