@@ -31,9 +31,9 @@ class _Latin1:
     def __init__(self, size: int) -> None:
         self.left = size
 
-    def __call__(self, text: str, encoding: str) -> bytearray:
-        if encoding != "latin1" or len(text) > self.left:
-            raise ValueError(f"{len(text):,} characters in {shown(encoding)}")
+    def __call__(self, text: object, encoding: object) -> bytearray:
+        if not isinstance(text, str) or encoding != "latin1" or len(text) > self.left:
+            raise ValueError(f"not a text of up to {self.left:,} characters in latin1")
         self.left -= len(text)
         return bytearray(text.encode("latin1"))
 
