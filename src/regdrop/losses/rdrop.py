@@ -71,8 +71,8 @@ def r_drop_loss(
         reduction: "mean" over valid items, "sum", or "none": one value an item, 0 where it does not count.
         num_items: divide by this instead of the number of valid items: their count in the whole global batch, under
             gradient accumulation or several processes.
-        backend: "auto": on the CPU "native" where a C++ compiler is found, else "eager"; "eager": plain PyTorch, any
-            device; "native": compiled on first use, CPU alone (float16 is left to eager).
+        backend: "eager": plain PyTorch; "native": C++, built on first use, CPU alone (float16 is left to eager);
+            "compile": `torch.compile`; "auto": native on the CPU and compile on CUDA where they can be had, else eager.
         inplace: let the gradient overwrite the logits' buffer; the logits are lost.
 
     Returns:

@@ -2,22 +2,24 @@
 
 import logging
 from functools import cache
+from importlib.util import find_spec
 from typing import Literal, get_args
 
 from torch import Tensor
 
 from regdrop.errors import InputError, UnsupportedError, nearest
 from regdrop.losses.kernels import Kernel
+from regdrop.losses.kernels.compiled import compiled
 from regdrop.losses.kernels.eager import eager
 from regdrop.losses.kernels.native import native, why_unavailable
 
-Backend = Literal["auto", "eager", "native"]
+Backend = Literal["auto", "eager", "compile", "native"]
 
 log = logging.getLogger("regdrop")
 
 
 def choose(backend: Backend, logits: Tensor) -> Kernel:
-    """Find the kernel: on the CPU "auto" is native where that can be built, else eager.
+    """Find the kernel: "auto" is native on the CPU and compile on CUDA where they can be had, else eager.
 
     Raises:
         InputError: there is no such backend.
@@ -25,9 +27,11 @@ def choose(backend: Backend, logits: Tensor) -> Kernel:
     """
     device = logits.device.type
     if backend == "auto":
-        return native if device == "cpu" and _native_or_say_so() else eager
+        return _best(device)
     if backend == "eager":
         return eager
+    if backend == "compile":
+        return compiled
     if backend != "native":
         raise InputError(f"unknown backend {backend!r}: {nearest(str(backend), get_args(Backend))}")
     if device != "cpu":
@@ -39,8 +43,12 @@ def choose(backend: Backend, logits: Tensor) -> Kernel:
 
 
 @cache
-def _native_or_say_so() -> bool:
-    reason = why_unavailable()
-    if reason is not None:
-        log.info("R-Drop loss: the eager backend is used, since %s", reason)
-    return reason is None
+def _best(device: str) -> Kernel:
+    """The kernel of "auto", found once a process, and one line in the log where it is not the fastest."""
+    if device == "cuda" and find_spec("triton"):
+        return compiled
+    reason = why_unavailable() if device == "cpu" else f"there is no faster one for {device} here"
+    if reason is None:
+        return native
+    log.info("the R-Drop loss uses its eager backend: %s", reason)
+    return eager

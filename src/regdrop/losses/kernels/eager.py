@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.kernels.chunks import chunks
 from regdrop.losses.reduction import can_look
 
 # Measured: smaller chunks pay for starting the threads of every operation, larger ones leave the cache.
@@ -15,18 +16,16 @@ CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 def eager(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
     """Fulfil the contract of `regdrop.losses.kernels` chunk by chunk; `grad` may be the logits' own buffer."""
-    passes, items, classes = rows.logits.shape
-    step = CHUNK_ELEMENTS.get(rows.logits.device.type, 1 << 22) // max(1, passes * classes)
-    step = max(1, min(step, items))
-    spare = _Spare.like(rows.logits, step)
-    values = rows.weight.new_empty(2, items)
+    parts = list(chunks(rows.logits, CHUNK_ELEMENTS))
+    spare = _Spare.like(rows.logits, parts[0].stop if parts else 0)
+    values = rows.weight.new_empty(2, len(rows.weight))
     unused = rows.weight == 0
     skipping = not can_look(unused) or bool(unused.any())
-    for start in range(0, items, step):
-        part = slice(start, min(start + step, items))
-        _chunk(rows, part, values[:, part], None if grad is None else grad[:, part], spare.first(part.stop - start))
-        if skipping and grad is not None:
-            grad[:, part].masked_fill_(unused[part].unsqueeze(-1), 0.0)
+    for part in parts:
+        out = None if grad is None else grad[:, part]
+        _chunk(rows, part, values[:, part], out, spare.first(part.stop - part.start))
+        if skipping and out is not None:
+            out.masked_fill_(unused[part].unsqueeze(-1), 0.0)
     if skipping:
         values.masked_fill_(unused, 0.0)
     return values[0], values[1]
