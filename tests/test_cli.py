@@ -69,6 +69,7 @@ def test_train_prints_its_summary_and_eval_the_same_score(tmp_path, capsys, fini
     assert main(["train", "digits_vit", "--seed", "3", "--out", str(out), "--json", *TINY]) == 0
     summary = RunSummary.from_json(capsys.readouterr().out)
     assert summary.test == wanted.test
+    assert (out / "curves.png").stat().st_size > 10_000
     for words in ([str(out)], ["digits_vit", "--checkpoint", str(out / "best" / "model.safetensors"), *TINY]):
         assert main(["eval", *words, "--json"]) == 0
         shown = capsys.readouterr()

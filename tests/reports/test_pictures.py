@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from regdrop.reports.curves import KL, TASK_LOSS, ArmRecords, band, validation
-from regdrop.reports.pictures import DPI, learning_curves, save_picture
+from regdrop.reports.pictures import DPI, learning_curves, run_curves, save_picture
 from regdrop.reports.records import read_records
 from run_records import write_run
 
@@ -90,3 +90,22 @@ def test_the_file_is_a_whole_png_and_nothing_is_left_beside_it(arms, tmp_path):
         assert image.size == tuple((figure.get_size_inches() * DPI).astype(int))
         assert np.asarray(image.convert("L")).std() > 5
     assert [file.name for file in tmp_path.glob("*curves*")] == ["curves.png"]
+
+
+def test_the_curves_of_one_run_equal_its_records(tmp_path):
+    steps, evaluations = write_run(tmp_path / "run", seed=1, passes=2, steps=50)
+    arm = ArmRecords("R-Drop", 2, (read_records(tmp_path / "run"),))
+    figure = run_curves(arm, "one run")
+    lines = {axes.get_title(loc="left"): axes.get_lines()[0].get_xydata() for axes in figure.axes}
+    accuracy = [(record["step"], 100 * record["eval_accuracy"]) for record in evaluations]
+    np.testing.assert_allclose(lines["Validation accuracy"], accuracy)
+    np.testing.assert_allclose(lines["Learning rate"], [(record["step"], record["lr"]) for record in steps])
+    for quantity in (TASK_LOSS, KL):
+        np.testing.assert_array_equal(lines[quantity.title][:, 1], quantity.curves(arm, "step")[0].values)
+    assert len(lines) == len(figure.axes) == 5
+
+
+def test_one_run_without_r_drop_has_no_panel_of_kl(tmp_path):
+    write_run(tmp_path / "run", seed=1)
+    figure = run_curves(ArmRecords("baseline", 1, (read_records(tmp_path / "run"),)), "one run")
+    assert KL.title not in [axes.get_title(loc="left") for axes in figure.axes]

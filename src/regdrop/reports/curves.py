@@ -70,8 +70,13 @@ def _kl(_: ArmRecords, run: RunRecords, clock: Clock) -> Curve:
     return _curve(records, clock, _smooth([record.kl for record in records if record.kl is not None]))
 
 
+def _learning_rate(_: ArmRecords, run: RunRecords, clock: Clock) -> Curve:
+    return _curve(run.steps, clock, [record.lr for record in run.steps])
+
+
 TASK_LOSS = Quantity("Training task loss of a pass", "loss (nats)", True, _task_loss)
 KL = Quantity("KL between the passes", "KL (nats)", False, _kl)
+LEARNING_RATE = Quantity("Learning rate", "learning rate", False, _learning_rate)
 
 
 def band(curves: Sequence[Curve]) -> tuple[Curve, Numbers]:

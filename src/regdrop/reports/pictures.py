@@ -12,11 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from regdrop.checkpoints.atomic import atomic_path
-from regdrop.reports.curves import KL, TASK_LOSS, ArmRecords, Clock, Quantity, band, validation
+from regdrop.reports.curves import KL, LEARNING_RATE, TASK_LOSS, ArmRecords, Clock, Curve, Quantity, band, validation
 from regdrop.studies.findings import count_seeds
 from regdrop.studies.metrics import metric_order
 
 DPI = 160
+FEW_POINTS = 12
 # Okabe-Ito colours, told apart by every kind of colour vision; the dashes tell them apart in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ((0, (4, 1)), "-", (0, (1.2, 0.8)), (0, (4, 1, 1, 1)), (0, (8, 1)), (0, (2, 2)))
@@ -63,6 +64,27 @@ def learning_curves(arms: Sequence[ArmRecords], title: str) -> Figure:
     return figure
 
 
+def run_curves(arm: ArmRecords, title: str) -> Figure:
+    """Draw one run against its steps: validation metrics, task loss of a pass, KL where there is one, learning rate.
+
+    Task loss and KL are running means over 1/25 of the run.
+
+    Args:
+        arm: with the records of one run.
+        title: headline over the picture.
+    """
+    quantities = [quantity for quantity in [*_quantities([arm]), LEARNING_RATE] if quantity.curves(arm, "step")]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(3.4 * len(quantities), 3.4), dpi=DPI, layout=ConstrainedLayoutEngine(wspace=0.03))
+        for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
+            curve = quantity.curves(arm, "step")[0]
+            axes.plot(curve.times, curve.values, color=COLOURS[0], linewidth=1.8, marker=_marker(curve))
+            axes.set_title(quantity.title)
+            _describe(axes, quantity, "step")
+        figure.suptitle(title, size=13, weight="bold", x=0.01, ha="left")
+    return figure
+
+
 def save_picture(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG of 160 dots an inch, whole or not at all."""
     with atomic_path(path) as beside:
@@ -78,6 +100,16 @@ def _quantities(arms: Sequence[ArmRecords]) -> list[Quantity]:
 def _draw_panel(axes: Axes, quantity: Quantity, arms: Sequence[ArmRecords], clock: Clock) -> None:
     for index, arm in enumerate(arms):
         _draw_arm(axes, quantity, arm, clock, index)
+    _describe(axes, quantity, clock)
+
+
+def _marker(curve: Curve) -> str:
+    """A dot on every point where they are few, as evaluations are."""
+    return "o" if len(curve.steps) <= FEW_POINTS else ""
+
+
+def _describe(axes: Axes, quantity: Quantity, clock: Clock) -> None:
+    """Labels and scales, once the lines are drawn."""
     axes.set_xlabel(CLOCKS[clock])
     axes.set_ylabel(quantity.axis)
     axes.xaxis.set_major_locator(MaxNLocator(5))

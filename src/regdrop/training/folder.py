@@ -23,6 +23,7 @@ class RunFolder:
     checkpoint-N/    weights (safetensors), optimiser, schedule and random state after step N
     best/            the weights that did best on the validation part, once the run is finished
     summary.json     the outcome, once the run is finished
+    curves.png       the records as a picture; `regdrop train` draws it
     """
 
     def __init__(self, path: Path) -> None:
