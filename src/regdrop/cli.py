@@ -3,11 +3,13 @@
 Everything heavy is imported inside the commands, so that help comes at once.
 """
 
+import io
 import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its hints are for those who call it themselves
     try:
-        arguments.command(arguments, settings)
+        with _one_voice():
+            arguments.command(arguments, settings)
     except ModuleNotFoundError as error:
         return _fail(MissingExtraError(str(error.name), "train"))
     except RDropError as error:
@@ -45,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("regdrop: interrupted; the same command with --resume continues", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _one_voice() -> AbstractContextManager[object]:
+    """Of several processes that run one command (torchrun), the first alone prints its result."""
+    return nullcontext() if os.environ.get("RANK", "0") == "0" else redirect_stdout(io.StringIO())
 
 
 def _fail(error: RDropError) -> int:
