@@ -45,7 +45,7 @@ def paired_forward(
         NoNoiseError: no dropout acts, so the passes would agree.
         UnsupportedError: a flattened batch in mode "concat".
 
-    Source: section 2.2 of arXiv 2106.14448 ("go through the forward pass twice"); concatenation as in its section 3.
+    Source: Algorithm 1 of arXiv 2106.14448; its official code concatenates the batch as "concat" does.
 
     Relations: `r_drop_loss` takes the stacked logits; `attach` does both inside a model that returns its own loss.
 
