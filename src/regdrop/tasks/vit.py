@@ -102,6 +102,7 @@ def build_vit(model: ViTModel) -> ImageClassifier:
     """Build the network with the original's random weights and a classifier of zeros, so that it starts undecided.
 
     Example:
+        >>> import torch
         >>> tiny = ViTModel(classes=10, image_size=8, patch_size=4, width=16, depth=1, heads=2)
         >>> build_vit(tiny)(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])).loss
         tensor(2.3026, grad_fn=<DivBackward0>)
