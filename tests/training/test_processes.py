@@ -15,11 +15,18 @@ CHANGES = {"train.steps": 4, "train.eval_every": 2, "train.learning_rate": 0.01,
 TINY = [f"--{key}={value}" for key, value in (SETTINGS | CHANGES).items()]
 
 
-def train(out, processes):
+def command(processes, *words):
+    """What a command of regdrop's prints as JSON, in so many processes."""
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, *launch, "-m", "regdrop", "train", "digits_vit", "--out", str(out), *TINY]
-    done = subprocess.run(command, capture_output=True, text=True)
+    line = [sys.executable, *launch, "-m", "regdrop", *map(str, words), "--json"]
+    done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def train(out, processes):
+    printed = command(processes, "train", "digits_vit", "--out", out, *TINY)
+    assert printed == json.loads((out / "summary.json").read_text())
     records = [json.loads(line) for line in (out / "records.jsonl").read_text().splitlines()]
     return RunSummary.from_json((out / "summary.json").read_text()), records
 
@@ -34,5 +41,6 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
             assert second[key] == pytest.approx(first[key], rel=1e-3), key
     assert two.best_step == one.best_step
     whole = evaluate(load_recipe(tmp_path / "two"), tmp_path / "two", progress=False)
-    assert two.test["accuracy"] == whole["accuracy"]
-    assert two.test["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    for shared in (two.test, command(2, "eval", tmp_path / "two")):
+        assert shared["accuracy"] == whole["accuracy"]
+        assert shared["loss"] == pytest.approx(whole["loss"], rel=1e-6)

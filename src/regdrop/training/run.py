@@ -62,7 +62,8 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     run = _Run(recipe, seed, folder, task, task.load(recipe.data, recipe.model, seed), model)
     seconds = _fit(run, step, progress)
     summary = _conclude(run, seconds)
-    write(folder.summary, summary.to_json())
+    if PartialState().is_main_process:  # each has a clock of its own
+        write(folder.summary, summary.to_json())
     return summary
 
 
