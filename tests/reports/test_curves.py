@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from regdrop.reports.curves import KL, TASK_LOSS, ArmRecords, Curve, band, validation
-from regdrop.reports.records import read_records
+from regdrop.reports.records import RunRecords, StepRecord, read_records
 from run_records import write_run
 
 
@@ -36,6 +36,14 @@ def test_training_curves_are_trailing_means_of_the_step_records(arm, quantity, k
 def test_an_arm_without_r_drop_has_no_kl_curve(tmp_path):
     write_run(tmp_path / "0", seed=0)
     assert KL.curves(ArmRecords("baseline", 1, (read_records(tmp_path / "0"),)), "step") == []
+
+
+def test_plain_steps_between_those_of_r_drop_are_of_one_pass():
+    steps = tuple(
+        StepRecord(i, i, 4.0, 4.0, 0.5, 1e-3) if i % 2 else StepRecord(i, i, 2.0, 2.0, None, 1e-3) for i in range(1, 9)
+    )
+    (curve,) = TASK_LOSS.curves(ArmRecords("every second step", 2, (RunRecords(steps, ()),)), "step")
+    assert curve.values.tolist() == [2.0] * 8
 
 
 def test_the_mean_is_taken_step_by_step_on_either_clock(arm):
