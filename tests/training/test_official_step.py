@@ -96,9 +96,9 @@ def official_training(start, updates, alpha):
 def trained(tmp_path_factory):
     """A run of the paper's recipe from weights in a file: its folder, the weights, what it learnt from and in order."""
     folder, batches, orders = tmp_path_factory.mktemp("official"), [], []
-    recipe = load_recipe(PAPER, [f"--{key}={value}" for key, value in SETTINGS.items()])
+    settings = SETTINGS | {"model.pretrained": folder / "start.bin"}
+    recipe = load_recipe(PAPER, [f"--{key}={value}" for key, value in settings.items()])
     save_vit(build_vit(recipe.model).state_dict(), folder / "start.bin")
-    recipe = load_recipe(folder_of(recipe, folder), ["--model.pretrained", str(folder / "start.bin")])
     serve = ImageDataset.__getitems__
 
     def recorded(self, indices):
@@ -113,12 +113,6 @@ def trained(tmp_path_factory):
         patch.setattr(nn.Dropout, "forward", fixed_dropout)
         run.train(recipe, folder / "run", seed=0, progress=False)
     return folder, batches, orders
-
-
-def folder_of(recipe, folder):
-    """The recipe as a file."""
-    (folder / "recipe.yaml").write_text(recipe.to_yaml())
-    return folder
 
 
 def updates(batches):
