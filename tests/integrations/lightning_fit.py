@@ -4,21 +4,19 @@
 """
 
 import importlib
-import re
 import sys
 import warnings
-from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
 
+from integrations.page import blocks
 from passes.masks import per_sample_masks
 from passes.tiny import BY_NAME, collate
 from regdrop.integrations.lightning import RDropCallback
 
 ALPHA = 2.0
 TOKENS = BY_NAME["BERT token classification"]
-PAGE = Path(__file__).parent.parent.parent / "docs" / "trainers.md"
 QUIET = {
     "accelerator": "cpu",
     "logger": False,
@@ -51,7 +49,7 @@ def plain_module(pl, model):
 
 def exact_module(pl, model):
     """The LightningModule of docs/trainers.md, word for word."""
-    (code,) = re.findall(r"^```py\n(class .*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    (code,) = [block for block in blocks() if block.startswith("class")]
     names = {"lightning": pl, "torch": torch}
     exec(code, names)  # noqa: S102 - this repository's own page
     module = names["Tokens"](model)

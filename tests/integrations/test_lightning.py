@@ -1,15 +1,13 @@
 """The Lightning callback: real Trainers of both packages, gradients against two passes by hand in float64."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
 from torch.utils.data import DataLoader
 
 from integrations import lightning_fit as fit
+from integrations.pair import saved_by_two
 from passes import two_pass
 from passes.tiny import BY_NAME, collate
 from regdrop.errors import InputError, NoNoiseError
@@ -59,12 +57,7 @@ def test_the_lines_of_the_page_are_exact(pl, count):
 
 
 def test_the_lines_of_the_page_are_exact_in_two_processes(tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    changes = {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
-    command = [*launch, "-m", "integrations.lightning_fit", str(tmp_path / "update.pt")]
-    done = subprocess.run(command, env=os.environ | changes, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = torch.load(tmp_path / "update.pt", weights_only=True)
+    found = saved_by_two("integrations.lightning_fit", tmp_path / "update.pt")
     assert two_pass.relative_error(found, expected(fit.TOKENS, fit.TOKENS.samples(8))) < 1e-7
 
 
