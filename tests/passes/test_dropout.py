@@ -44,6 +44,13 @@ def test_functional_dropout_is_read_off_the_names_of_numbers():
     ]
 
 
+def test_a_module_named_after_its_dropout_may_hold_it_under_another_name():
+    class ConvDropoutNorm(Functional):
+        pass
+
+    assert found(ConvDropoutNorm(hidden_dropout=0.1)) == [("hidden_dropout", "functional dropout", 0.1, None)]
+
+
 def test_layer_drop_is_one_draw_for_the_batch():
     model = Functional(layerdrop=0.1)
     (source,) = noise_sources(model)

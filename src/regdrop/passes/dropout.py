@@ -100,7 +100,9 @@ def _sources(model: nn.Module) -> Iterator[NoiseSource]:
 
 def _rate_attributes(module: nn.Module) -> list[str]:
     if isinstance(module, _DropoutNd) or NOISE_CLASS.search(type(module).__name__):
-        return [name for name in RATE_NAMES if _is_rate(vars(module).get(name))][:1]
+        own = [name for name in RATE_NAMES if _is_rate(vars(module).get(name))]
+        if own:
+            return own[:1]
     return [name for name, value in vars(module).items() if "drop" in name.lower() and _is_rate(value)]
 
 
