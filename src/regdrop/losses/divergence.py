@@ -41,4 +41,4 @@ def symmetric_kl(
     items = logits.shape[1:-1]
     flat = logits.reshape(logits.shape[0], -1, logits.shape[-1])
     weight = logits.new_ones(flat.shape[1], dtype=accumulation_dtype(logits.dtype))
-    return fused_rows(Rows(flat, None, weight), backend=backend)[0].reshape(items)
+    return fused_rows(Rows(flat, None, weight), "none", backend=backend)[0].reshape(items)

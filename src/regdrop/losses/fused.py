@@ -8,17 +8,23 @@ from torch import Tensor
 from regdrop.errors import InputError, UnsupportedError
 from regdrop.losses.kernels import Kernel, Rows
 from regdrop.losses.kernels.dispatch import Backend, choose
-from regdrop.losses.reduction import can_look
+from regdrop.losses.reduction import Reduction, can_look
 from regdrop.losses.shapes import Float
 
 
 def fused_rows(
-    rows: Rows, *, backend: Backend = "auto", inplace: bool = False
-) -> tuple[Float[Tensor, " items"], Float[Tensor, " items"], Float[Tensor, " items"]]:
-    """Weighted loss, task loss and divergence of every item; only the first carries a gradient.
+    rows: Rows, reduction: Reduction, *, backend: Backend = "auto", inplace: bool = False
+) -> tuple[Float[Tensor, " *items"], Float[Tensor, " *items"], Float[Tensor, " *items"]]:
+    """The loss, its task part and the divergence: every item's weighted share, or their sums; one gradient.
 
-    The gradient is computed with the value and kept until backward: it is all that is saved. With `inplace` it takes
-    the logits' own buffer, whose content is lost.
+    The gradient of the loss is computed with the value and kept until backward: it is all that is saved. With
+    `inplace` it takes the logits' own buffer, whose content is lost. The other two carry none.
+
+    Args:
+        rows: the items and their weights, with which a sum may be a mean.
+        reduction: "none" for shares, shape `(items,)`; otherwise sums, shape `()`.
+        backend: see `r_drop_loss`.
+        inplace: see `r_drop_loss`.
 
     Raises:
         InputError: `inplace` on a leaf tensor, whose content is the user's; or an unknown backend.
@@ -27,8 +33,8 @@ def fused_rows(
     """
     if inplace:
         _refuse_leaf(rows.logits)
-    weighted, task, kl = _FusedLoss.apply(rows.logits, rows, choose(backend, rows.logits), inplace)
-    return weighted, task, kl
+    loss, task, kl = _FusedLoss.apply(rows.logits, rows, choose(backend, rows.logits), reduction, inplace)
+    return loss, task, kl
 
 
 def _refuse_leaf(logits: Tensor) -> None:
@@ -40,21 +46,23 @@ def _refuse_leaf(logits: Tensor) -> None:
 
 class _FusedLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, rows: Rows, kernel: Kernel, inplace: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, logits: Tensor, rows: Rows, kernel: Kernel, reduction: Reduction, inplace: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
         grad = None
         if ctx.needs_input_grad[0]:
             grad = logits.detach() if inplace else torch.empty_like(logits)
-        task, kl = kernel(rows, grad)
-        weighted = torch.where(rows.weight == 0, 0.0, rows.weight * (task + rows.alpha * kl))
+        shares = kernel(rows, grad) * rows.weight
+        task, kl = shares if reduction == "none" else shares.sum(-1)
         ctx.save_for_backward(grad)
         ctx.scaled = False
         ctx.mark_non_differentiable(task, kl)
-        return weighted, task, kl
+        return torch.add(task, kl, alpha=rows.alpha), task, kl
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None]:
-        (grad,) = handed_out(ctx, outer[0].unsqueeze(-1))
-        return grad, None, None, None
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        scale = outer[0] if outer[0].ndim == 0 else outer[0].unsqueeze(-1)
+        return *handed_out(ctx, scale), None, None, None, None
 
 
 def handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:

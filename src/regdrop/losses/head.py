@@ -59,7 +59,7 @@ def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) 
         for index, buffer in _chunks(rows):
             logits, hidden = head.logits(index, buffer)
             stacked = logits.view(-1, len(index), logits.shape[1])
-            values[:, index] = torch.stack(kernel(_select(rows, index, stacked), stacked if any(wanted) else None))
+            values[:, index] = kernel(_select(rows, index, stacked), stacked if any(wanted) else None)
             grads.add(index, hidden, logits)
     return values[0], values[1], (grads.hidden, grads.weight, grads.bias)
 

@@ -101,10 +101,9 @@ def r_drop_loss(
         rows, items = classification_rows(
             logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
         )
-        weighted, task_loss, kl = fused_rows(rows, backend=backend, inplace=inplace)
-        weight = rows.weight
-        loss = weighted.reshape(items) if reduction == "none" else weighted.sum()
-    elif task in _POINTWISE:
+        parts = fused_rows(rows, reduction, backend=backend, inplace=inplace)
+        return RDropOutput(*(part.reshape(items) for part in parts) if reduction == "none" else parts)
+    if task in _POINTWISE:
         _refuse_class_options(task, label_smoothing, class_weight)
         inputs.check_passes(logits, 2, "(passes, items)")
         target = inputs.same_shape(logits, target, task)
@@ -113,9 +112,8 @@ def r_drop_loss(
         task_loss, kl = _POINTWISE[task](logits, target)
         weight = item_weights(valid, items, kl, reduction, num_items)
         loss = reduced(task_loss + alpha * kl, weight, reduction)
-    else:
-        raise InputError(f"unknown task: {nearest(task, ['classification', *_POINTWISE])}")
-    return output(loss, task_loss, kl, weight, reduction)
+        return output(loss, task_loss, kl, weight, reduction)
+    raise InputError(f"unknown task: {nearest(task, ['classification', *_POINTWISE])}")
 
 
 class RDropLoss(nn.Module):
@@ -215,7 +213,7 @@ def classification_rows(
     labels = inputs.class_target(logits, target)
     valid = valid_items(items, mask, None if labels.ndim == 2 else target, ignore_index)
     inputs.check_range(target, valid, classes)
-    flat = logits.reshape(logits.shape[0], -1, classes)
+    flat = logits if logits.ndim == 3 else logits.flatten(1, -2)
     accumulate = accumulation_dtype(logits.dtype)
     weight = item_weights(valid, items, flat.new_empty(0, dtype=accumulate), reduction, num_items).reshape(-1)
     if class_weight is not None:

@@ -1,6 +1,6 @@
 """The kernels: one contract, several ways to fulfil it.
 
-A kernel takes `Rows` and a buffer for the gradient, and returns for every item
+A kernel takes `Rows` and a buffer for the gradient, which may be that of the logits, and returns `(2, items)`:
 
     task_i = sum_k sum_j u_ij (logsumexp(z_ki) - z_kij)                       (0 without a target)
     kl_i   = mean over pairs a<b of 1/2 [KL(p_a||p_b) + KL(p_b||p_a)]          (Eq. 2 of the paper)
@@ -40,7 +40,7 @@ class Rows:
     class_weight: Float[Tensor, " classes"] | None = None
 
 
-Kernel = Callable[[Rows, Tensor | None], tuple[Tensor, Tensor]]
+Kernel = Callable[[Rows, Tensor | None], Tensor]
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -12,7 +12,7 @@ from regdrop.losses.kernels.chunks import chunks
 CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
-def compiled(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
+def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     """Fulfil the contract of `regdrop.losses.kernels`; compiles once a combination of options, for all sizes.
 
     What the compiler keeps between its loops stays in cache, since it sees a chunk of rows at a time.
@@ -27,7 +27,7 @@ def compiled(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
         target = None if rows.target is None else rows.target[part]
         out = None if grad is None else grad[:, part].unbind()
         values[0, part], values[1, part] = program(logits[:, part].unbind(), target, rows.weight[part], *constants, out)
-    return values[0], values[1]
+    return values
 
 
 @cache

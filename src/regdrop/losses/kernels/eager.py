@@ -1,6 +1,6 @@
 """The kernel in plain PyTorch: any device, any dtype, a chunk of rows at a time so that all stays in cache."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
@@ -14,21 +14,35 @@ from regdrop.losses.reduction import can_look
 CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
-def eager(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
+def eager(rows: Rows, grad: Tensor | None) -> Tensor:
     """Fulfil the contract of `regdrop.losses.kernels` chunk by chunk; `grad` may be the logits' own buffer."""
     parts = list(chunks(rows.logits, CHUNK_ELEMENTS))
     spare = _Spare.like(rows.logits, parts[0].stop if parts else 0)
     values = rows.weight.new_empty(2, len(rows.weight))
-    unused = rows.weight == 0
-    skipping = not can_look(unused) or bool(unused.any())
+    unused = _unused(rows.weight)
     for part in parts:
         out = None if grad is None else grad[:, part]
-        _chunk(rows, part, values[:, part], out, spare.first(part.stop - part.start))
-        if skipping and out is not None:
-            out.masked_fill_(unused[part].unsqueeze(-1), 0.0)
-    if skipping:
-        values.masked_fill_(unused, 0.0)
-    return values[0], values[1]
+        skipped = None if unused is None else unused[part].unsqueeze(-1)
+        _chunk(_rows_of(rows, part, skipped), values[:, part], out, spare.first(part.stop - part.start))
+        if skipped is not None and out is not None:
+            out.masked_fill_(skipped, 0.0)
+    # A class masked in one pass and not in another makes the true value infinite: say so.
+    values.masked_fill_(values > torch.finfo(values.dtype).max ** 0.5, torch.inf)
+    return values if unused is None else values.masked_fill_(unused, 0.0)
+
+
+def _unused(weight: Tensor) -> Tensor | None:
+    """Which items do not count; None where it is known that all of them do."""
+    unused = weight == 0
+    return None if can_look(unused) and not bool(unused.any()) else unused
+
+
+def _rows_of(rows: Rows, part: slice, skipped: Tensor | None) -> Rows:
+    """Some of the rows; the class of an item that does not count may be anything: it is moved inside the range."""
+    target = None if rows.target is None else rows.target[part]
+    if target is not None and target.ndim == 1 and skipped is not None:
+        target = target.masked_fill(skipped.squeeze(-1), 0)
+    return replace(rows, logits=rows.logits[:, part], target=target, weight=rows.weight[part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +72,21 @@ class _Spare:
         return _Spare(wide, self.prob[:, :count], self.differences[:, :count], self.product[:, :count])
 
 
-def _chunk(rows: Rows, part: slice, values: Tensor, grad: Tensor | None, spare: _Spare) -> None:
+def _chunk(rows: Rows, values: Tensor, grad: Tensor | None, spare: _Spare) -> None:
     """Value and gradient of some rows."""
-    logits = rows.logits[:, part]
-    wide = logits if spare.wide is None else spare.wide.copy_(logits)
+    wide = rows.logits if spare.wide is None else spare.wide.copy_(rows.logits)
     for z, p in zip(wide, spare.prob, strict=True):
         torch.softmax(z, -1, out=p)
-    index, dense, mass = _target(rows, part, wide)
-    values[0] = _task(wide, spare.prob, index, dense, mass)
+    target = _Target.of(rows, wide)
+    values[0] = target.value(wide, spare.prob)
     distances = _distances(wide, spare)
-    values[1] = _unbounded(sum(distances[1:], distances[0]).squeeze(-1) / (2 * len(distances)))
+    torch.mul(sum(distances[1:], distances[0]).squeeze(-1), 1 / (2 * len(distances)), out=values[1])
     if grad is None:
         return
     out = grad if spare.wide is None else wide
-    weight = rows.weight[part].unsqueeze(-1)
-    _gradient(rows.alpha, weight, spare, mass, distances, out)
-    if dense is not None:
-        out.addcmul_(dense, weight, value=-1)
-    elif index is not None:
-        out.scatter_add_(-1, index, (weight * -mass).expand(len(out), -1, -1))
+    weight = rows.weight.unsqueeze(-1)
+    _gradient(rows.alpha, weight, spare, target.mass, distances, out)
+    target.subtract(weight, out)
     if out is not grad:
         grad.copy_(out)
 
@@ -106,57 +116,63 @@ def _gradient(
     1/2 [p_b - p_a - p_b (d - E_{p_b} d)] to pass b, where E_{p_b} d = E_{p_a} d - distance.
     """
     prob = spare.prob
-    strength = weight * (alpha / (2 * len(distances)))
-    torch.mul(prob, weight * mass + strength * (len(prob) - 1), out=out)
+    share = alpha / (2 * len(distances))
+    strength = weight * share
+    torch.mul(prob, weight * (mass + share * (len(prob) - 1)), out=out)
     pairs = combinations(range(len(prob)), 2)
     for (a, b), d, distance in zip(pairs, spare.differences, distances, strict=True):
         d.mul_(strength)
         out[a].addcmul_(prob[a], d).addcmul_(prob[b], strength, value=-1)
-        d.add_(strength * distance)
+        d.addcmul_(strength, distance)
         out[b].addcmul_(prob[b], d, value=-1).addcmul_(prob[a], strength, value=-1)
 
 
-def _unbounded(value: Tensor) -> Tensor:
-    """A class masked in one pass and not in another makes the true divergence infinite: say so."""
-    return value.masked_fill(value > torch.finfo(value.dtype).max ** 0.5, torch.inf)
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the passes should predict: one class a row, or mass on all classes."""
 
+    index: Tensor | None  # (passes, rows, 1)
+    dense: Tensor | None  # (rows, classes)
+    mass: Tensor | float  # of all classes, (rows, 1) where it varies
 
-def _target(rows: Rows, part: slice, wide: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | float]:
-    """The target as an index `(passes, rows, 1)` or dense `(rows, classes)`; its mass, `(rows, 1)` where it varies."""
-    if rows.target is None:
-        return None, None, 0.0
-    target = rows.target[part]
-    if target.ndim == 2:
-        dense = target.to(wide.dtype) * (1 - rows.label_smoothing)
-    else:
-        # The class of an item that does not count may be anything: move it inside the range.
-        index = target.masked_fill(rows.weight[part] == 0, 0).unsqueeze(-1)
-        if not rows.label_smoothing:
+    @classmethod
+    def of(cls, rows: Rows, wide: Tensor) -> "_Target":
+        if rows.target is None:
+            return cls(None, None, 0.0)
+        if rows.target.ndim == 1 and not rows.label_smoothing:
+            index = rows.target.unsqueeze(-1)
             mass = 1.0 if rows.class_weight is None else rows.class_weight[index]
-            return index.expand(len(wide), -1, -1), None, mass
-        dense = torch.zeros_like(wide[0]).scatter_(-1, index, 1 - rows.label_smoothing)
-    if rows.label_smoothing:
-        # A class that is masked in every pass gets nothing.
-        dense.add_((wide > -torch.inf).any(0), alpha=rows.label_smoothing / wide.shape[-1])
-    if rows.class_weight is not None:
-        dense *= rows.class_weight
-    return None, dense, dense.sum(-1, keepdim=True)
+            return cls(index.expand(len(wide), -1, -1), None, mass)
+        if rows.target.ndim == 1:
+            dense = torch.zeros_like(wide[0]).scatter_(-1, rows.target.unsqueeze(-1), 1 - rows.label_smoothing)
+        else:
+            dense = rows.target.to(wide.dtype) * (1 - rows.label_smoothing)
+        if rows.label_smoothing:
+            # A class that is masked in every pass gets nothing.
+            dense.add_((wide > -torch.inf).any(0), alpha=rows.label_smoothing / wide.shape[-1])
+        if rows.class_weight is not None:
+            dense *= rows.class_weight
+        return cls(None, dense, dense.sum(-1, keepdim=True))
 
+    def value(self, wide: Tensor, prob: Tensor) -> Tensor | float:
+        """Minus mass times log p, summed over classes and passes."""
+        if self.dense is not None:
+            return torch.where(self.dense == 0, 0.0, self.dense * wide.log_softmax(-1)).sum((0, -1)).neg_()
+        if self.index is None:
+            return 0.0
+        return (_log_prob(wide, prob, self.index).sum(0) * -self.mass).squeeze(-1)
 
-def _task(
-    wide: Tensor, prob: Tensor, index: Tensor | None, dense: Tensor | None, mass: Tensor | float
-) -> Tensor | float:
-    """Minus the target's mass times log p, summed over classes and passes."""
-    if dense is not None:
-        return torch.where(dense == 0, 0.0, dense * wide.log_softmax(-1)).sum((0, -1)).neg_()
-    if index is None:
-        return 0.0
-    return (_log_prob(wide, prob, index).sum(0) * -mass).squeeze(-1)
+    def subtract(self, weight: Tensor, out: Tensor) -> None:
+        """Take the weighted mass off the gradient."""
+        if self.dense is not None:
+            out.addcmul_(self.dense, weight, value=-1)
+        elif self.index is not None:
+            out.scatter_add_(-1, self.index, (weight * -self.mass).expand(len(out), -1, -1))
 
 
 def _log_prob(wide: Tensor, prob: Tensor, index: Tensor) -> Tensor:
     """Logarithms of the indexed probabilities; only where one has underflowed are the logits looked at again."""
     picked = prob.gather(-1, index)
-    if can_look(picked) and bool((picked > 1e-30).all()):
+    if can_look(picked) and bool(picked.min() > 1e-30):
         return picked.log_()
     return wide.log_softmax(-1).gather(-1, index)

@@ -33,7 +33,7 @@ class _Rows(ctypes.Structure):
     )
 
 
-def native(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
+def native(rows: Rows, grad: Tensor | None) -> Tensor:
     """Fulfil the contract of `regdrop.losses.kernels`; what `takes` refuses goes to the eager kernel."""
     logits = rows.logits
     if not takes(logits) or not (grad is None or takes(grad)):
@@ -55,7 +55,7 @@ def native(rows: Rows, grad: Tensor | None) -> tuple[Tensor, Tensor]:
     )
     if grad is not None:
         torch.autograd.graph.increment_version(grad)
-    return values[0], values[1]
+    return values
 
 
 def takes(tensor: Tensor) -> bool:
