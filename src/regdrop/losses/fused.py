@@ -57,6 +57,7 @@ class _FusedLoss(torch.autograd.Function):
         ctx.save_for_backward(grad)
         ctx.scaled = False
         ctx.mark_non_differentiable(task, kl)
+        ctx.set_materialize_grads(False)
         return torch.add(task, kl, alpha=rows.alpha), task, kl
 
     @staticmethod

@@ -67,7 +67,7 @@ def check_range(target: Tensor, valid: Tensor | None, classes: int) -> None:
     if target.numel() == 0:
         return
     lowest, highest = target.aminmax()
-    if lowest >= 0 and highest < classes:
+    if lowest.item() >= 0 and highest.item() < classes:
         return
     wrong = (target < 0) | (target >= classes)
     if valid is not None:

@@ -50,14 +50,13 @@ def item_weights(
         raise InputError(f"reduction={reduction!r} is unknown; use 'mean', 'sum' or 'none'")
     if num_items is not None and reduction != "mean":
         raise InputError(f"num_items={num_items} divides a mean, but reduction={reduction!r}; drop one of them")
-    ones = like.new_ones(shape)
-    weight = ones if valid is None else valid.to(ones.dtype)
+    weight = like.new_ones(shape) if valid is None else valid.to(like.dtype)
     if reduction != "mean":
         return weight
     if num_items is not None:
         return weight / num_items
     count = weight.sum()
-    if can_look(count) and count == 0:
+    if can_look(count) and not count.item():
         raise InputError(
             f"no valid item: all {weight.numel()} targets are ignore_index or masked, so their mean is undefined; "
             "check the labels and the mask, or pass num_items (the count of the whole global batch)"

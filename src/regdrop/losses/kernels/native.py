@@ -41,10 +41,13 @@ def native(rows: Rows, grad: Tensor | None) -> Tensor:
     weight = rows.weight.contiguous()
     index, soft = _targets(rows)
     class_weight = None if rows.class_weight is None else rows.class_weight.contiguous()
-    values = weight.new_empty(2, logits.shape[1])
+    values = weight.new_empty(2, len(weight))
+    task = values.data_ptr()
     _entries()[logits.dtype](
         _Rows(
-            *(_address(tensor) for tensor in (logits, weight, class_weight, soft, index, grad, values[0], values[1])),
+            *(_address(tensor) for tensor in (logits, weight, class_weight, soft, index, grad)),
+            task,
+            task + len(weight) * weight.element_size(),
             *logits.shape,
             *logits.stride()[:2],
             *((0, 0) if grad is None else grad.stride()[:2]),
