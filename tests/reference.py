@@ -1,6 +1,6 @@
 """The paper's equations in slow float64 loops: what every fast path is compared with.
 
-Plain autograd through log-softmax, one item and one pair of passes at a time; nothing here shares code with the package.
+Plain autograd through log-softmax, one item and one pair of passes at a time; no code is shared with the package.
 """
 
 from itertools import combinations
