@@ -61,9 +61,8 @@ class _FusedLoss(torch.autograd.Function):
         return torch.add(task, kl, alpha=rows.alpha), task, kl
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        scale = outer[0] if outer[0].ndim == 0 else outer[0].unsqueeze(-1)
-        return *handed_out(ctx, scale), None, None, None, None
+    def backward(ctx: Any, outer: Tensor, *_: None) -> tuple[Tensor | None, ...]:
+        return *handed_out(ctx, outer if outer.ndim == 0 else outer.unsqueeze(-1)), None, None, None, None
 
 
 def handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
