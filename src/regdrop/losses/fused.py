@@ -61,7 +61,7 @@ class _FusedLoss(torch.autograd.Function):
         return torch.add(task, kl, alpha=rows.alpha), task, kl
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor, *_: None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, outer: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         return *handed_out(ctx, outer if outer.ndim == 0 else outer.unsqueeze(-1)), None, None, None, None
 
 
@@ -75,12 +75,19 @@ def handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
     if ctx.scaled:
         raise UnsupportedError("backward scaled this loss's gradient in place already; compute the loss again")
     grads: tuple[Any, ...] = ctx.saved_tensors
-    if not (can_look(scale) and bool((scale == 1).all())):
+    if not _is_one(scale):
         ctx.scaled = True
         for grad in grads:
             if grad is not None:
                 grad.mul_(scale.to(grad.dtype))
     return grads
+
+
+def _is_one(scale: Tensor) -> bool:
+    """Whether nothing needs scaling, where that can be seen without waiting for an accelerator."""
+    if not can_look(scale):
+        return False
+    return scale.item() == 1 if scale.ndim == 0 else bool((scale == 1).all())
 
 
 def refuse_second_derivative() -> None:
