@@ -33,7 +33,7 @@ def test_help_teaches_by_example_without_waiting_for_torch():
     code = "import sys, regdrop.cli\ntry: regdrop.cli.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     done = shell("-c", code)
     assert done.returncode == 0, done.stderr
-    for command in ("recipes", "train", "eval", "compare", "convert"):
+    for command in ("recipes", "train", "eval", "compare", "convert", "alpha"):
         assert command in done.stdout
         shown = shell("-m", "regdrop", command, "--help").stdout
         assert f"examples:\n  regdrop {command}" in shown
@@ -127,7 +127,7 @@ def test_ctrl_c_is_130(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(run, "train", interrupt)
     assert main(["train", "digits_vit", "--out", str(tmp_path)]) == 130
-    assert capsys.readouterr().err.endswith("regdrop: interrupted; the same command with --resume continues\n")
+    assert capsys.readouterr().err.endswith("regdrop: interrupted; the same command continues (train: with --resume)\n")
 
 
 def test_a_missing_extra_is_one_line():
@@ -171,3 +171,23 @@ def test_convert_refuses_in_one_line(tmp_path, capsys):
         assert said in error
         assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["vit.npz"]
+
+
+def test_alpha_prints_the_whole_table(capsys):
+    assert main(["alpha", "--micro-batch", "32"]) == 0
+    rows = {line.split()[0]: line.split()[1:3] for line in capsys.readouterr().out.splitlines() if line}
+    assert rows["vit"] == ["0.3", "19.2"]
+    assert rows["bert4torch"] == ["1", "?"]
+    assert main(["alpha", "--micro-batch", "32", "--json"]) == 0
+    table = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert table["hf-bert"]["here"] == 16
+    assert table["bert4torch"]["here"] is None
+
+
+def test_alpha_translates_one(capsys):
+    assert main(["alpha", "0.3", "--convention", "vit", "--micro-batch", "32", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"alpha": 19.2}
+    assert main(["alpha", "1", "--convention", "vti"]) == 2
+    assert "did you mean 'vit'" in capsys.readouterr().err
+    assert main(["alpha", "--rdrop.alpha", "1"]) == 2
+    assert "alpha takes none" in capsys.readouterr().err
