@@ -57,11 +57,10 @@ class _FusedLoss(torch.autograd.Function):
         ctx.save_for_backward(grad)
         ctx.scaled = False
         ctx.mark_non_differentiable(task, kl)
-        ctx.set_materialize_grads(False)
         return torch.add(task, kl, alpha=rows.alpha), task, kl
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         return *handed_out(ctx, outer if outer.ndim == 0 else outer.unsqueeze(-1)), None, None, None, None
 
 
