@@ -23,10 +23,13 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     alpha, smooth = (rows.weight.new_tensor(number) for number in (rows.alpha, rows.label_smoothing))
     constants = alpha, smooth if rows.label_smoothing and rows.target is not None else None, rows.class_weight
     values = rows.weight.new_empty(2, logits.shape[1])
+    # In place they must be the same objects: the compiler refuses inputs that merely share their memory.
+    in_place = grad is not None and grad.data_ptr() == logits.data_ptr()
     for part in chunks(logits, CHUNK_ELEMENTS):
         target = None if rows.target is None else rows.target[part]
-        out = None if grad is None else grad[:, part].unbind()
-        values[0, part], values[1, part] = program(logits[:, part].unbind(), target, rows.weight[part], *constants, out)
+        read = logits[:, part].unbind()
+        out = None if grad is None else read if in_place else grad[:, part].unbind()
+        values[0, part], values[1, part] = program(read, target, rows.weight[part], *constants, out)
     return values
 
 
