@@ -51,6 +51,12 @@ def assert_same(got, want, parts, outer=None, **tolerance):
     torch.testing.assert_close(gradients(got.loss, parts, outer), gradients(want.loss, parts, outer), **tolerance)
 
 
+@pytest.fixture(params=["eager", "native"])
+def backend(request):
+    """Compiling anew for every option is the business of the kernels' own tests."""
+    return request.param
+
+
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of three items of two passes, so that a few items cross several borders."""
@@ -158,6 +164,12 @@ def test_tied_weights(backend):
         hidden = torch.tanh(weight[tokens] + noise)
         grads.append(gradients(loss([hidden, weight, bias], target, backend=backend).loss, [weight, bias]))
     torch.testing.assert_close(grads[0], grads[1])
+
+
+def test_the_compiled_kernel_writes_over_its_chunk(small_chunks):
+    for items in (4, 11):
+        parts, target = layer(items), labels(items)
+        assert_same(fused(parts, target, backend="compile"), unfused(parts, target, backend="eager"), parts)
 
 
 # Laws
