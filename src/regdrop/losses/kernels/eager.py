@@ -42,7 +42,7 @@ def _rows_of(rows: Rows, part: slice, skipped: Tensor | None) -> Rows:
     target = None if rows.target is None else rows.target[part]
     if target is not None and target.ndim == 1 and skipped is not None:
         target = target.masked_fill(skipped.squeeze(-1), 0)
-    return replace(rows, logits=rows.logits[:, part], target=target, weight=rows.weight[part])
+    return replace(rows, logits=rows.logits.detach()[:, part], target=target, weight=rows.weight[part])
 
 
 @dataclass(frozen=True, slots=True)

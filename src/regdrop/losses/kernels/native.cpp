@@ -163,8 +163,8 @@ private:
     bool safe() const { return masked || count < BLOCK; }
 
     // K (x_k - mean x), from differences: where the passes nearly agree the mean itself would round them away.
-    V spread(const V *x, int k) const {
-        V sum{};
+    template <class X> X spread(const X *x, int k) const {
+        X sum{};
         for (int other = 0; other < passes(); ++other)
             if (other != k) sum += x[k] - x[other];
         return sum;
@@ -192,7 +192,7 @@ private:
 
     // When a larger logit appears, all sums move to it.
     void raise_peaks() {
-        A rise[ROOM], all = 0;
+        A rise[ROOM];
         for (int k = 0; k < passes(); ++k) {
             V most = V{} + peak[k];
             for (int64_t v = 0; v < vectors; ++v) most = load(k, v) > most ? load(k, v) : most;
@@ -200,12 +200,11 @@ private:
             for (int lane = 0; lane < LANES; ++lane) top = std::max(top, A(most[lane]));
             rise[k] = top - peak[k];
             peak[k] = top;
-            all += rise[k];
         }
         for (int k = 0; k < passes(); ++k) {
             if (total[k] == 0) continue;
             total[k] *= std::exp(-rise[k]);
-            moment[k] = moment[k] * std::exp(-rise[k]) - total[k] * (passes() * rise[k] - all);
+            moment[k] = moment[k] * std::exp(-rise[k]) - total[k] * spread(rise, k);
             picked[k] -= total_mass * rise[k];
         }
     }

@@ -1,0 +1,49 @@
+"""The compiled formula is compiled once and right for every size and number."""
+
+import pytest
+import torch
+
+from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels.compiled import CHUNK_ELEMENTS, compiled
+from regdrop.losses.kernels.eager import eager
+
+
+def case(items, classes, alpha=1.5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(2, items, classes, generator=generator)
+    target = torch.randint(classes, (items,), generator=generator)
+    weight = torch.rand(items, generator=generator)
+    weight[::3] = 0
+    return Rows(logits, target, weight, alpha)
+
+
+def compare(rows):
+    grads = [torch.full_like(rows.logits, torch.nan) for _ in range(2)]
+    got, expected = compiled(rows, grads[0]), eager(rows, grads[1])
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(*grads, rtol=1e-5, atol=1e-7)
+
+
+def test_one_compilation_serves_every_size_and_alpha():
+    torch.compiler.reset()
+    compare(case(12, 10))
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for items, classes, alpha in [(5, 10, 1.5), (40, 10, 0.0), (7, 300, 1.5), (64, 3, 5.0), (128, 100, 0.5)]:
+            compare(case(items, classes, alpha, seed=items))
+
+
+def test_a_last_chunk_of_another_size(monkeypatch):
+    monkeypatch.setitem(CHUNK_ELEMENTS, "cpu", 100)
+    compare(case(13, 10))
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_only_the_gradient_is_written(inplace):
+    rows = case(6, 10)
+    before = rows.logits.clone()
+    grad = rows.logits if inplace else torch.empty_like(rows.logits)
+    compiled(rows, grad)
+    expected = torch.empty_like(before)
+    eager(case(6, 10), expected)
+    torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-7)
+    assert inplace or torch.equal(rows.logits, before)

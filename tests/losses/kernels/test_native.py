@@ -1,0 +1,176 @@
+"""The C++ kernel where vectors, blocks, storage types and threads begin and end."""
+
+import pytest
+import torch
+
+from reference import classification, value_and_gradient
+from regdrop.errors import UnsupportedError
+from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels import native as module
+from regdrop.losses.kernels.eager import eager
+from regdrop.losses.kernels.native import native
+
+EDGES = [1, 2, 3, 15, 16, 17, 100, 1023, 1024, 1025, 2048, 2049]
+
+
+def normal(*shape, dtype=torch.float64, seed=0):
+    return (3 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)).to(dtype)
+
+
+def run(kernel, logits, target=None, **options):
+    options.setdefault(
+        "weight", torch.full((logits.shape[1],), 0.5, dtype=torch.promote_types(logits.dtype, torch.float32))
+    )
+    grad = torch.full_like(logits, torch.nan)
+    return kernel(Rows(logits, target, **options), grad), grad
+
+
+def labels(items, classes):
+    return torch.randint(classes, (items,), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(autouse=True)
+def _eager_is_not_called(monkeypatch, request):
+    """Here nothing may fall back, but where a test says so."""
+
+    def refuse(rows, grad):
+        raise AssertionError("fell back to the eager kernel")
+
+    if "falls_back" not in request.node.name:
+        monkeypatch.setattr(module, "eager", refuse)
+
+
+@pytest.mark.parametrize("classes", EDGES)
+@pytest.mark.parametrize("passes", [2, 3])
+def test_ends_of_vectors_and_blocks(classes, passes):
+    logits, target = normal(passes, 2, classes), labels(2, classes)
+    target[-1] = classes - 1
+    values, grad = run(native, logits, target, alpha=1.3)
+    valid = torch.ones(2, dtype=torch.bool)
+    _, task, kl, gradient = value_and_gradient(classification, logits.clone().requires_grad_(), target, valid, 1.3)
+    torch.testing.assert_close(values.mean(1), torch.stack([task, kl]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(grad, gradient, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("classes", EDGES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("soft", [False, True])
+def test_float32_follows_float64(classes, smoothing, soft):
+    logits, target = normal(2, 3, classes), labels(3, classes)
+    if soft:
+        target = normal(3, classes, seed=2).softmax(-1)
+    weight = normal(classes, seed=3).abs()
+    exact = run(native, logits, target, label_smoothing=smoothing, class_weight=weight)
+    given = target.float() if soft else target
+    got = run(native, logits.float(), given, label_smoothing=smoothing, class_weight=weight.float())
+    torch.testing.assert_close(got, exact, rtol=2e-5, atol=1e-6, check_dtype=False)
+
+
+@pytest.mark.parametrize("classes", [17, 32_000])
+def test_bfloat16_is_rounded_once(classes):
+    logits, target = normal(2, 3, classes, dtype=torch.bfloat16), labels(3, classes)
+    weight = torch.full((3,), 0.5)
+    values, grad = run(native, logits, target, weight=weight)
+    exact, wide = run(native, logits.double(), target, weight=weight.double())
+    torch.testing.assert_close(values.double(), exact, rtol=1e-6, atol=0)
+    # Half a unit in the last place of bfloat16, and float32's own error beside it.
+    assert ((grad.double() - wide).abs() <= wide.abs() * 2**-8 * 1.001 + 1e-9).all()
+
+
+@pytest.mark.parametrize("lowest", [-torch.inf, torch.finfo(torch.float32).min, -1e9])
+@pytest.mark.parametrize("masked", [slice(0, 1500), slice(1000, 1100), slice(2990, 3000), slice(1, 3000, 2)])
+def test_masked_classes_anywhere(lowest, masked):
+    logits, target = normal(2, 2, 3000, dtype=torch.float32), torch.tensor([2000, 2002])
+    logits[..., masked] = lowest
+    open_classes = logits[0, 0] > -1e8
+    values, grad = run(native, logits, target)
+    moved = (torch.cumsum(open_classes, 0) - 1)[target]
+    exact, gradient = run(native, logits[..., open_classes].double(), moved)
+    torch.testing.assert_close(values.double(), exact, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(grad[..., open_classes].double(), gradient, rtol=1e-4, atol=1e-7)
+    assert not grad[..., ~open_classes].any()
+
+
+def test_rows_of_nothing_but_the_lowest_number_are_uniform():
+    logits = torch.full((2, 1, 1030), torch.finfo(torch.float32).min)
+    values, grad = run(native, logits, torch.tensor([3]), weight=torch.ones(1))
+    torch.testing.assert_close(values[:, 0], torch.tensor([2 * torch.tensor(1030.0).log(), 0.0]))
+    torch.testing.assert_close(grad[0, 0, 4], torch.tensor(1 / 1030))
+
+
+@pytest.mark.parametrize("poison", [torch.nan, torch.inf])
+@pytest.mark.parametrize("place", [0, 1029])
+def test_not_a_number_stays_in_its_row_and_is_not_hidden(poison, place):
+    logits, target = normal(2, 3, 1030, dtype=torch.float32), labels(3, 1030)
+    clean = run(native, logits, target)
+    logits[0, 1, place] = poison
+    values, grad = run(native, logits, target)
+    assert values[:, 1].isnan().all()
+    assert grad[0, 1].isnan().all()
+    assert torch.equal(values[:, ::2], clean[0][:, ::2])
+    assert torch.equal(grad[:, ::2], clean[1][:, ::2])
+
+
+def test_items_of_weight_zero_are_not_looked_at():
+    logits, target = normal(2, 3, 40, dtype=torch.float32), torch.tensor([1, -100, 39])
+    logits[:, 1] = torch.nan
+    values, grad = run(native, logits, target, weight=torch.tensor([0.5, 0.0, 0.5]))
+    assert not values[:, 1].any()
+    assert not grad[:, 1].any()
+    assert values.isfinite().all()
+    assert grad.isfinite().all()
+
+
+def test_strides_of_passes_and_items():
+    logits, target = normal(4, 6, 50, dtype=torch.float32)[::2, 1::2], labels(3, 50)
+    assert not logits.is_contiguous()
+    got, expected = run(native, logits, target), run(native, logits.contiguous(), target)
+    assert all(map(torch.equal, got, expected))
+
+
+def test_value_alone():
+    logits, target = normal(2, 5, 70, dtype=torch.float32), labels(5, 70)
+    weight = torch.ones(5)
+    assert torch.equal(native(Rows(logits, target, weight), None), run(native, logits, target, weight=weight)[0])
+
+
+def test_the_number_of_threads_changes_nothing():
+    logits, target = normal(2, 600, 90, dtype=torch.float32), labels(600, 90)
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            results.append(run(native, logits, target))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(other, results[0], strict=True))
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        normal(2, 3, 8, dtype=torch.float16),
+        normal(17, 3, 8, dtype=torch.float32),
+        normal(2, 8, 3, dtype=torch.float32).transpose(1, 2),
+    ],
+    ids=["float16", "seventeen passes", "classes apart"],
+)
+def test_falls_back_to_eager(logits):
+    assert not module.takes(logits)
+    got, expected = run(native, logits, labels(3, 8)), run(eager, logits, labels(3, 8))
+    assert all(map(torch.equal, got, expected))
+
+
+def test_why_it_is_unavailable_falls_back_on_the_error(monkeypatch):
+    def fail():
+        raise UnsupportedError("no compiler")
+
+    monkeypatch.setattr(module, "library", fail)
+    module._entries.cache_clear()
+    module.why_unavailable.cache_clear()
+    try:
+        assert str(module.why_unavailable()) == "no compiler"
+    finally:
+        module._entries.cache_clear()
+        module.why_unavailable.cache_clear()

@@ -1,0 +1,147 @@
+"""How the loss meets autograd: in place, twice, twice differentiated, scaled, compiled around."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from regdrop import r_drop_loss
+from regdrop.errors import InputError, UnsupportedError
+
+BACKENDS = ["eager", "native", "compile"]
+TARGET = torch.tensor([0, 2, 4, 1])
+
+
+def leaf(dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    return (2 * torch.randn(2, 4, 5, generator=generator)).to(dtype).requires_grad_()
+
+
+def loss_of(logits, backend, **options):
+    return r_drop_loss(logits, TARGET, alpha=2.0, backend=backend, **options).loss
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_in_place_is_the_same_gradient_in_the_logits_own_memory(backend, dtype):
+    apart, inside = leaf(dtype), leaf(dtype)
+    loss_of(apart * 1, backend).backward()
+    logits = inside * 1
+    address = logits.data_ptr()
+    loss = loss_of(logits, backend, inplace=True)
+    (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    assert gradient.data_ptr() == address
+    loss.backward()
+    assert torch.equal(inside.grad, apart.grad)
+
+
+def test_in_place_keeps_the_logits_where_no_gradient_is_wanted(backend):
+    logits = leaf().detach()
+    before = logits.clone()
+    loss_of(logits, backend, inplace=True)
+    assert torch.equal(logits, before)
+
+
+@pytest.mark.parametrize("view", [lambda z: z, lambda z: z.view(2, 2, 2, 5), lambda z: z.view(2, 4, 5)])
+def test_in_place_refuses_a_leaf_and_its_views(backend, view):
+    logits = leaf()
+    before = logits.detach().clone()
+    target = TARGET.view(view(logits).shape[1:-1])
+    with pytest.raises(InputError, match="leaf"):
+        r_drop_loss(view(logits), target, alpha=1.0, backend=backend, inplace=True)
+    assert torch.equal(logits, before)
+
+
+def test_in_place_after_an_operation_that_needs_its_output_is_an_error(backend):
+    logits = 30 * torch.tanh(leaf() / 30)
+    softcapped = torch.tanh(leaf())
+    loss_of(logits, backend, inplace=True).backward()  # a multiplication by a number needs nothing
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss_of(softcapped, backend, inplace=True).backward()
+
+
+def test_in_place_gradient_overwritten_before_backward_is_an_error(backend):
+    logits = leaf() * 1
+    loss = loss_of(logits, backend, inplace=True)
+    logits.detach().zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_a_second_backward_adds_the_gradient_again(backend):
+    logits = leaf()
+    loss = loss_of(logits, backend)
+    loss.backward(retain_graph=True)
+    once = logits.grad.clone()
+    loss.backward()
+    assert torch.equal(logits.grad, 2 * once)
+
+
+def test_a_second_backward_of_a_scaled_loss_is_refused(backend):
+    loss = 3 * loss_of(leaf(), backend)
+    loss.backward(retain_graph=True)
+    with pytest.raises(UnsupportedError, match="compute the loss again"):
+        loss.backward()
+
+
+def test_a_second_derivative_is_refused(backend):
+    logits = leaf()
+    with pytest.raises(UnsupportedError, match="no second derivative"):
+        torch.autograd.grad(loss_of(logits, backend), logits, create_graph=True)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_scaled_loss_has_a_scaled_gradient(backend, reduction):
+    plain, scaled = leaf(), leaf()
+    loss_of(plain, backend, reduction=reduction).backward()
+    (loss_of(scaled, backend, reduction=reduction) / 4).backward()
+    torch.testing.assert_close(scaled.grad, plain.grad / 4)
+
+
+def test_parts_for_logging_carry_no_gradient(backend):
+    out = r_drop_loss(leaf(), TARGET, alpha=2.0, backend=backend)
+    assert out.loss.requires_grad
+    assert not out.task_loss.requires_grad
+    assert not out.kl.requires_grad
+    torch.testing.assert_close(out.loss.detach(), out.task_loss + 2 * out.kl)
+
+
+def test_nothing_is_saved_but_the_gradient(backend):
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda tensor: tensor):
+        loss_of(leaf(), backend)
+    assert [tensor.shape for tensor in saved] == [(2, 4, 5)]
+
+
+def test_logits_of_any_layout(backend):
+    logits = leaf(torch.float64)
+    expected = loss_of(logits, backend)
+    (gradient,) = torch.autograd.grad(expected, logits)
+    for layout in (logits.transpose(1, 2).contiguous().transpose(1, 2), torch.cat([logits, logits], -1)[..., :5]):
+        loss = loss_of(layout, backend)
+        (got,) = torch.autograd.grad(loss, logits)
+        torch.testing.assert_close((loss, got), (expected, gradient))
+
+
+COMPILED_AROUND = """
+import torch
+from regdrop import r_drop_loss
+
+def step(logits, backend):
+    return 3 * r_drop_loss(2 * logits, torch.tensor([0, 2, 4, 1]), alpha=2.0, backend=backend).loss + 1
+
+for backend in {backends}:
+    torch.compiler.reset()
+    logits = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    losses = torch.compile(step, backend="aot_eager")(logits, backend), step(logits, backend)
+    gradients = [torch.autograd.grad(loss, logits)[0] for loss in losses]
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(*gradients)
+"""
+
+
+def test_a_compiled_function_may_call_it():
+    """In a process of its own: the shape checks of the test run cannot be compiled."""
+    program = COMPILED_AROUND.format(backends=BACKENDS)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
