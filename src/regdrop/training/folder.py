@@ -75,7 +75,7 @@ class RunFolder:
         for step in sorted((int(number) for number in numbers if number.isdecimal()), reverse=True):
             if self._is_sealed(step):
                 return step
-            shutil.rmtree(self.checkpoint(step))
+            shutil.rmtree(self.checkpoint(step), ignore_errors=True)  # several processes may do so
         return 0
 
     def _is_sealed(self, step: int) -> bool:

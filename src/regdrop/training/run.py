@@ -87,6 +87,7 @@ def _fit(run: _Run, step: int, progress: bool) -> float:
     with ExitStack() as cleanup:
         if run.recipe.rdrop.enabled:
             cleanup.callback(_attach(trainer, run.recipe.rdrop).remove)
+        PartialState().wait_for_everyone()  # each has looked into the folder before one writes there
         run.folder.begin(run.recipe, run.seed)  # nothing was refused
         records = RecordWriter(run.folder.records, step)
         board = cleanup.enter_context(SummaryWriter(str(run.folder.tensorboard), purge_step=step + 1))
