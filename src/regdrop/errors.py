@@ -75,5 +75,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     choices = sorted(known)
     close = get_close_matches(name, choices, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Known: {', '.join(choices)}"
+    hint = f"did you mean '{close[0]}'? Known: " if close else "known: "
+    return hint + ", ".join(choices)

@@ -136,6 +136,11 @@ def test_a_missing_size_is_named():
         paper_alpha(0.3, "vit", micro_batch=0)
 
 
+def test_a_size_below_one_is_refused_by_the_table_too():
+    with pytest.raises(InputError, match="classes=-3 must be at least 1"):
+        alpha_table(micro_batch=32, classes=-3)
+
+
 def test_unknown_and_meaningless_conventions():
     with pytest.raises(InputError, match="did you mean 'keras'"):
         paper_alpha(1.0, "kears")

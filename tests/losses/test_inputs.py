@@ -85,7 +85,7 @@ def test_alpha(alpha):
 
 
 def test_names():
-    refuse("unknown task: did you mean 'regression'", Z, Y, task="regresion")
+    refuse("unknown task 'regresion': did you mean 'regression'", Z, Y, task="regresion")
     refuse("reduction='batchmean' is unknown", Z, Y, reduction="batchmean")
 
 
@@ -94,6 +94,20 @@ def test_options_that_do_not_belong_together():
     refuse("belong to task='classification'", Z, torch.zeros(4, 3), task="regression", label_smoothing=0.1)
     refuse("label_smoothing=1.5", Z, Y, label_smoothing=1.5)
     refuse(r"class_weight has shape \(2,\); expected one a class: \(3,\)", Z, Y, class_weight=torch.ones(2))
+
+
+@pytest.mark.parametrize("count", [0, -3, torch.tensor(0)])
+def test_a_global_batch_without_items(count):
+    refuse(r"must be at least 1: no item of the whole global batch", Z, Y, num_items=count)
+
+
+@pytest.mark.parametrize("value", [2.0, -1.0, float("nan")])
+def test_multilabel_target_out_of_range(value):
+    target = torch.tensor([[0.0, 1.0, 0.5]] * 4)
+    target[2, 1] = value
+    refuse(f"multi-label target {value:g} is outside 0 to 1", Z, target, task="multilabel")
+    mask = target == target.clamp(0, 1)
+    assert r_drop_loss(Z, target, alpha=1.0, task="multilabel", mask=mask).loss.isfinite()
 
 
 def test_pointwise_targets_are_never_broadcast():

@@ -1,7 +1,7 @@
 """What alpha means in the published implementations, and its value in this library's one convention."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from regdrop.errors import InputError, UnsupportedError, nearest
@@ -15,17 +15,22 @@ class Batch:
     classes: int | None = None
     tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and value < 1:
+                raise InputError(f"{field.name}={value} must be at least 1")
+
     def need(self, name: str) -> int:
         """One of the sizes.
 
         Raises:
-            InputError: it was not given, or is not a positive number.
+            InputError: it was not given.
         """
         value = getattr(self, name)
         if value is None:
-            raise InputError(f"this convention depends on {name}; pass {name}=N (of one micro-batch)")
-        if value < 1:
-            raise InputError(f"{name}={value} must be at least 1")
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"this convention depends on {name}; pass {name}=N ({option} N), of one micro-batch")
         return int(value)
 
     @property
@@ -153,7 +158,7 @@ def paper_alpha(
         The alpha to pass to `r_drop_loss` or `attach` for the same balance of task loss and divergence.
 
     Raises:
-        InputError: an unknown convention, or a size it depends on is missing.
+        InputError: an unknown convention, a size it depends on is missing, or a size is below 1.
         UnsupportedError: what that implementation computes is not a divergence.
 
     Source: the published code; docs/conventions.md lists each row with its formula.
@@ -167,7 +172,7 @@ def paper_alpha(
     if convention in _NOT_A_DIVERGENCE:
         raise UnsupportedError(f"{convention} has no equivalent alpha: {_NOT_A_DIVERGENCE[convention]}")
     if convention not in CONVENTIONS:
-        raise InputError(f"unknown convention {convention!r}; {nearest(convention, CONVENTIONS)}")
+        raise InputError(f"unknown convention {convention!r}: {nearest(convention, CONVENTIONS)}")
     return _rounded(alpha * CONVENTIONS[convention].scale(Batch(micro_batch, classes, tokens)))
 
 

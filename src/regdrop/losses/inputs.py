@@ -80,6 +80,24 @@ def check_range(target: Tensor, valid: Tensor | None, classes: int) -> None:
         )
 
 
+def check_unit(target: Tensor, valid: Tensor | None) -> None:
+    """Refuse a multi-label target outside `[0, 1]` among the valid entries; on an accelerator nothing is read back.
+
+    Raises:
+        InputError: names the first such entry.
+    """
+    if not can_look(target):
+        return
+    wrong = ~((target >= 0) & (target <= 1))
+    if valid is not None:
+        wrong &= valid
+    if bool(wrong.any()):
+        value = target[wrong][0].item()
+        raise InputError(
+            f"multi-label target {value:g} is outside 0 to 1; correct the label, or mask it if it marks padding"
+        )
+
+
 def same_shape(logits: Tensor, target: Tensor, task: str) -> Tensor:
     """Bring a regression or multi-label target to the shape of one pass; `(N,)` fits logits `(K, N, 1)`.
 

@@ -80,7 +80,7 @@ def r_drop_loss(
         float32.
 
     Raises:
-        InputError: shapes that do not fit, one pass only, a class out of range, or a mean over no item.
+        InputError: shapes that do not fit, one pass only, a target out of range, or a mean over no item.
         UnsupportedError: on backward, for a second derivative or a second backward.
 
     Source: Eq. 2 to 4 of arXiv 2106.14448; regression: appendix A.4.
@@ -109,11 +109,13 @@ def r_drop_loss(
         target = inputs.same_shape(logits, target, task)
         items = target.shape
         valid = valid_items(items, mask, target, ignore_index if task == "multilabel" else None)
+        if task == "multilabel":
+            inputs.check_unit(target, valid)
         task_loss, kl = _POINTWISE[task](logits, target)
         weight = item_weights(valid, items, kl, reduction, num_items)
         loss = reduced(task_loss + alpha * kl, weight, reduction)
         return output(loss, task_loss, kl, weight, reduction)
-    raise InputError(f"unknown task: {nearest(task, ['classification', *_POINTWISE])}")
+    raise InputError(f"unknown task {task!r}: {nearest(task, ['classification', *_POINTWISE])}")
 
 
 class RDropLoss(nn.Module):

@@ -44,7 +44,7 @@ def item_weights(
         sum, none: 1
 
     Raises:
-        InputError: the mean of no item at all was asked for, or `num_items` is given without a mean.
+        InputError: the mean of no item at all was asked for, or `num_items` is not positive or without a mean.
     """
     if reduction not in ("mean", "sum", "none"):
         raise InputError(f"reduction={reduction!r} is unknown; use 'mean', 'sum' or 'none'")
@@ -54,6 +54,7 @@ def item_weights(
     if reduction != "mean":
         return weight
     if num_items is not None:
+        _check_count(num_items)
         return weight / num_items
     count = weight.sum()
     if can_look(count) and not count.item():
@@ -73,6 +74,13 @@ def reduced(values: Tensor, weight: Tensor, reduction: Reduction) -> Tensor:
 def can_look(tensor: Tensor) -> bool:
     """Whether reading a value costs no wait for an accelerator and no break in a compiled graph."""
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _check_count(num_items: int | Tensor) -> None:
+    if (not isinstance(num_items, Tensor) or can_look(num_items)) and not num_items > 0:
+        raise InputError(
+            f"num_items={num_items} must be at least 1: no item of the whole global batch counts; check the labels"
+        )
 
 
 def _checked_mask(mask: Tensor, shape: torch.Size) -> Tensor:

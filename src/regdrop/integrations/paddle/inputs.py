@@ -17,7 +17,7 @@ def check_options(alpha: float, task: str, label_smoothing: float, class_weight:
         InputError: unknown task, negative or infinite alpha, smoothing outside `[0, 1]` or without classes.
     """
     if task not in get_args(Task):
-        raise InputError(f"unknown task: {nearest(task, get_args(Task))}")
+        raise InputError(f"unknown task {task!r}: {nearest(task, get_args(Task))}")
     if not 0 <= alpha < float("inf"):
         raise InputError(f"alpha={alpha} must be a finite number of at least 0; 0 turns the divergence off")
     if not 0 <= label_smoothing <= 1:
