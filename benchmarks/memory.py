@@ -5,6 +5,7 @@ import gc
 import multiprocessing
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks.timing import Case
@@ -19,8 +20,8 @@ def peak_extra_bytes(make: Callable[..., Case], *args: object) -> int | None:
     """
     if sys.platform != "linux":
         return None
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measure, (make, args))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measure, make, args).result()
 
 
 def _measure(make: Callable[..., Case], args: tuple[object, ...]) -> int:

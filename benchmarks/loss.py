@@ -1,0 +1,216 @@
+"""The R-Drop loss of given logits, value and backward, against its peers: `python -m benchmarks.loss --help`.
+
+The floor is a copy of the logits: whoever returns their gradient reads and writes as much. All cases of one size run
+interleaved in one process, each with memory that is there already (fresh pages of a virtual machine would make the
+peers look up to three times worse). Peak extra memory, the gradient included, is measured in a fresh process each.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.machine import Watch, describe
+from benchmarks.memory import peak_extra_bytes
+from benchmarks.official import careful, leaves, official
+from benchmarks.records import markdown, write, write_json
+from benchmarks.timing import Case, interleaved, keep_memory_warm
+from regdrop import r_drop_loss
+
+COMMAND = "python -m benchmarks.loss"
+FLOOR, INPLACE = "copy of the logits", "native, in place"
+BACKENDS = ("eager", "compile", "native")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One problem: logits `(2, items, classes)`, so `items` counts those of one pass."""
+
+    items: int
+    classes: int
+    dtype: str = "float32"
+
+    @property
+    def logits_bytes(self) -> int:
+        """Bytes of the logits of both passes."""
+        return 2 * self.items * self.classes * getattr(torch, self.dtype).itemsize
+
+
+SIZES = (
+    Size(64, 3),
+    Size(256, 100),
+    Size(2048, 1000),
+    Size(4096, 32000),
+    Size(2048, 50257),
+    Size(1024, 128256),
+    Size(4096, 32000, "bfloat16"),
+)
+SHORT = (Size(64, 3), Size(256, 100), Size(2048, 1000), Size(512, 32000))
+# Below this a process's own memory is larger than what is to be measured.
+LEAST_BYTES_FOR_MEMORY = 1 << 26
+
+PEERS: dict[str, Callable[..., Tensor]] = {
+    "official snippet": official,
+    "official snippet under torch.compile": torch.compile(official),
+    "careful version": careful,
+}
+CASES = (*PEERS, *BACKENDS, INPLACE, FLOOR)
+
+
+class _Output(torch.autograd.Function):
+    """Logits as a model hands them out: not a leaf, in memory that nobody else needs."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, buffer: Tensor) -> Tensor:  # noqa: ARG004
+        return buffer.detach()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None]:  # noqa: ARG004
+        return None, None
+
+
+@lru_cache(maxsize=1)
+def _tensors(size: Size) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, target and a buffer of the logits' size, shared by the cases of one size."""
+    logits, target = leaves(2, size.items, size.classes, getattr(torch, size.dtype))
+    return logits, target, logits.detach().clone()
+
+
+def case(name: str, size: Size) -> Case:
+    """Build one case."""
+    logits, target, buffer = _tensors(size)
+    if name in PEERS:
+        # Two passes, two tensors: the peers never stack them.
+        passes = [one.requires_grad_() for one in logits.detach()]
+        return _backward_of(name, passes, lambda: PEERS[name](*passes, target, 1.0))
+    if name in BACKENDS:
+        return _backward_of(name, [logits], lambda: r_drop_loss(logits, target, alpha=1.0, backend=name).loss)
+    source = logits.detach()
+    if name == FLOOR:
+        return Case(name, lambda: buffer.copy_(source))
+    anchor = torch.zeros((), requires_grad=True)
+
+    def inplace() -> None:
+        output = _Output.apply(anchor, buffer)
+        r_drop_loss(output, target, alpha=1.0, backend="native", inplace=True).loss.backward()
+
+    return Case(name, inplace, lambda: buffer.copy_(source))
+
+
+def _backward_of(name: str, inputs: Sequence[Tensor], loss: Callable[[], Tensor]) -> Case:
+    def forget() -> None:
+        for tensor in inputs:
+            tensor.grad = None
+
+    return Case(name, lambda: loss().backward(), forget)
+
+
+def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, Any]]:
+    """One record a case: median and least time, and peak extra memory."""
+    samples = interleaved([case(name, size) for name in CASES], rounds, between=watch.probe)
+    watch.probe()
+    records = []
+    for name in CASES:
+        large = size.logits_bytes >= LEAST_BYTES_FOR_MEMORY and name != FLOOR
+        extra = peak_extra_bytes(case, name, size) if large else None
+        times = {"median_seconds": median(samples[name]), "least_seconds": min(samples[name])}
+        records.append({**asdict(size), "case": name, **times, "extra_bytes": extra})
+    return records
+
+
+def table(size: Size, records: Sequence[dict[str, Any]]) -> str:
+    """The records of one size as Markdown, ratios of medians."""
+    seconds = {record["case"]: record["median_seconds"] for record in records}
+    rows = []
+    for record in records:
+        own, extra = seconds[record["case"]], record["extra_bytes"]
+        ratios = [f"{seconds[peer] / own:.1f}x" for peer in ("official snippet", "careful version")]
+        memory = "-" if extra is None else f"{extra / size.logits_bytes:.2f}"
+        rows.append([record["case"], f"{own * 1e3:,.3f}", f"{own / seconds[FLOOR]:,.1f}", *ratios, memory])
+    header = ["case", "ms", "copies", "against official", "against careful", "extra memory, in logits"]
+    title = f"N = {size.items:,} items a pass, V = {size.classes:,} classes, {size.dtype}"
+    return f"### {title}\n\n{markdown(header, rows)}"
+
+
+def headline(records: Sequence[dict[str, Any]]) -> str:
+    """The largest float32 size in one sentence, the careful version beside the official one."""
+    sizes = [record for record in records if record["dtype"] == "float32"]
+    last = sizes[-1]["items"], sizes[-1]["classes"]
+    seconds = {r["case"]: r["median_seconds"] for r in sizes if (r["items"], r["classes"]) == last}
+    ours = "native"
+    return (
+        f"At V = {last[1]:,} value and gradient take {seconds[ours] / seconds[FLOOR]:.1f} times a copy of the logits "
+        f"with the native backend ({seconds[INPLACE] / seconds[FLOOR]:.1f} in place), "
+        f"{seconds['careful version'] / seconds[ours]:.1f} times less than a careful implementation and "
+        f"{seconds['official snippet'] / seconds[ours]:.1f} times less than the official snippet."
+    )
+
+
+def picture(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Time over the floor against the number of classes, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    wide = [record for record in records if record["dtype"] == "float32" and record["classes"] >= 100]
+    floor = {record["classes"]: record["median_seconds"] for record in wide if record["case"] == FLOOR}
+    for name in CASES:
+        own = [(r["classes"], r["median_seconds"] / floor[r["classes"]]) for r in wide if r["case"] == name]
+        axes.plot(*zip(*own, strict=True), marker="o", label=name)
+    axes.set(xscale="log", yscale="log", xlabel="classes V", ylabel="time, in copies of the logits")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def page(command: str, machine: dict[str, str | int], notice: str, name: str, records: Any, tables: list[str]) -> str:
+    """The page of the documentation that quotes a run."""
+    facts = ", ".join(f"{key} {value}" for key, value in machine.items())
+    parts = [
+        "# Speed of the loss",
+        headline(records),
+        f"Made by `{command}` ({facts}). {notice}",
+        __doc__ or "",
+        f"![Time over the floor against the number of classes]({name}.png)",
+        *tables,
+        Path(__file__).with_name("backends.md").read_text().strip(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Run, print the tables, and write them with records and picture where asked to."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="smaller sizes and 7 rounds, under 2.5 minutes")
+    parser.add_argument("--rounds", type=int, help="samples of each case (default 11; with --short 7)")
+    parser.add_argument("--out", type=Path, metavar="NAME", help="also write NAME.md, NAME.json and NAME.png")
+    arguments = parser.parse_args()
+    keep_memory_warm()
+    sizes, rounds = (SHORT, arguments.rounds or 7) if arguments.short else (SIZES, arguments.rounds or 11)
+    watch, machine = Watch(), describe()
+    watch.probe()
+    records: list[dict[str, Any]] = []
+    tables = []
+    for size in sizes:
+        records += measure(size, rounds, watch)
+        tables.append(table(size, records[-len(CASES) :]))
+        print(tables[-1], end="\n\n", flush=True)
+    notice = watch.notice() or "Nothing else ran on the machine."
+    print(f"{headline(records)}\n{machine}\n{notice}")
+    if arguments.out:
+        command = COMMAND + (" --short" if arguments.short else "") + f" --rounds {rounds}"
+        record = {"command": command, "machine": machine, "notice": notice, "records": records}
+        write_json(arguments.out.with_suffix(".json"), record)
+        picture(arguments.out.with_suffix(".png"), records)
+        text = page(command, machine, notice, arguments.out.stem, records, tables)
+        write(arguments.out.with_suffix(".md"), text)
+
+
+if __name__ == "__main__":
+    main()
