@@ -65,6 +65,8 @@ def diagnose(
     Relations: `r_drop_loss` and `attach` reduce the KL between sub-models that is measured here.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5), nn.Linear(16, 3))
         >>> found = diagnose(model, [(torch.randn(32, 8), torch.randint(3, (32,)))])
         >>> found.items, found.layers[0].layer, found.verdict.kind
