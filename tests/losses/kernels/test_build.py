@@ -48,11 +48,12 @@ def test_another_source_flag_or_processor_is_another_library(fast, monkeypatch, 
     names.add(build._fingerprint(["c++"]))
     monkeypatch.setattr(build, "_processor", lambda: "another")
     names.add(build._fingerprint(["c++"]))
-    source = tmp_path / "native.cpp"
-    source.write_text(build.SOURCE.read_text() + "\n// changed\n")
-    monkeypatch.setattr(build, "SOURCE", source)
-    names.add(build._fingerprint(["c++"]))
-    assert len(names) == 4
+    for part in ("SOURCE", "HEADER"):
+        changed = tmp_path / part
+        changed.write_text(getattr(build, part).read_text() + "\n// changed\n")
+        monkeypatch.setattr(build, part, changed)
+        names.add(build._fingerprint(["c++"]))
+    assert len(names) == 5
 
 
 def test_processes_that_build_at_once_all_get_a_library(fast):

@@ -13,6 +13,7 @@ from pathlib import Path
 from regdrop.errors import UnsupportedError
 
 SOURCE = Path(__file__).with_name("native.cpp")
+HEADER = Path(__file__).with_name("vectors.h")
 FLAGS = ("-std=gnu++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wno-psabi")
 COMPILERS = ("g++", "clang++", "c++")
 TIMEOUT_SECONDS = 300
@@ -66,7 +67,7 @@ def _refuse_strangers(folder: Path) -> None:
 def _fingerprint(command: list[str]) -> str:
     """Changes with all that decides what is built: source, flags, compiler and processor."""
     version = _run([*command, "--version"])
-    parts = (SOURCE.read_text(), *FLAGS, *command, version, platform.machine(), _processor())
+    parts = (SOURCE.read_text(), HEADER.read_text(), *FLAGS, *command, version, platform.machine(), _processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
