@@ -72,7 +72,11 @@ def add_eval(commands: Any) -> None:
   regdrop eval runs/digits_vit-seed0 --split validation --json"""
     parser = add_command(commands, "eval", _eval, "score saved weights", examples)
     add_recipe(parser)
-    parser.add_argument("--checkpoint", type=Path, help="weights, or a folder that holds some (default: RECIPE's own)")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="weights, or a folder that holds some (default: RECIPE, where it is a run's folder)",
+    )
     parser.add_argument("--split", choices=["train", "validation", "test"], default="test", help="(default: test)")
 
 

@@ -6,12 +6,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from regdrop.errors import InputError, UnsupportedError
+from regdrop.losses.inputs import check_alpha, check_smoothing
 from regdrop.passes.dropout import require_noise
 from regdrop.passes.handle import RDropHandle
 from regdrop.passes.heads import HeadName, find_head
 from regdrop.passes.labels import LabelTaker
 from regdrop.passes.loss import ClassOptions
-from regdrop.passes.modes import PER_ROW, ModeName
+from regdrop.passes.modes import PER_ROW, ModeName, check_plan
 from regdrop.passes.output_layer import FusedHead, find_output_layer
 from regdrop.passes.trainer import attach_callback, declare_shift, is_trainer
 
@@ -103,6 +104,9 @@ def attach(
     module: Any = unwrapped(model if trainer is None else trainer.model)
     if any(isinstance(getattr(hook, "__self__", None), RDropHandle) for hook in module._forward_pre_hooks.values()):
         raise InputError(f"R-Drop is attached to this {type(module).__name__} already; call remove() on its handle")
+    check_alpha(alpha)
+    check_smoothing(label_smoothing)
+    check_plan(mode, passes)
     require_noise(module, per_row=mode in PER_ROW, in_train_mode=True)
     inner = module.get_base_model() if hasattr(module, "get_base_model") else module
     head = find_head(inner, task, labels)

@@ -55,8 +55,8 @@ MODES: dict[str, Mode] = {"concat": concat, "sequential": sequential}
 PER_ROW = frozenset({"concat"})  # modes whose passes are rows of one batch: one draw for the batch would not differ
 
 
-def start(mode: ModeName, call: Call, passes: int, shared: Collection[str]) -> Passes:
-    """Check the arguments and begin a mode.
+def check_plan(mode: str, passes: int) -> None:
+    """Refuse a number of passes or a mode that cannot be run.
 
     Raises:
         InputError: fewer than two passes, or an unknown mode.
@@ -65,6 +65,15 @@ def start(mode: ModeName, call: Call, passes: int, shared: Collection[str]) -> P
         raise InputError(f"passes={passes}: R-Drop compares at least two; use passes=2")
     if mode not in MODES:
         raise InputError(f"unknown mode {mode!r}: {nearest(mode, get_args(ModeName))}")
+
+
+def start(mode: ModeName, call: Call, passes: int, shared: Collection[str]) -> Passes:
+    """Check the arguments and begin a mode.
+
+    Raises:
+        InputError: fewer than two passes, or an unknown mode.
+    """
+    check_plan(mode, passes)
     return MODES[mode](call, passes, shared)
 
 

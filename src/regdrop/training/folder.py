@@ -102,7 +102,7 @@ def find_weights(path: Path) -> Path:
         if candidate.suffix == ".safetensors" and candidate.is_file():
             return candidate
     raise CheckpointError(
-        f"no weights in {path}; pass the folder of a finished run, a checkpoint or a .safetensors file"
+        f"no weights in {path}; pass --checkpoint and the folder of a finished run, a checkpoint or a .safetensors file"
     )
 
 

@@ -89,9 +89,12 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         return step
 
     def _not_finite(self, what: str, value: float, step: int) -> NonFiniteError:
+        if not self.state.max_steps:  # an evaluation on its own
+            return NonFiniteError(f"{what} is {value}; these weights or data hold NaN or infinite numbers")
         saved = sorted(Path(self.args.output_dir).glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+        last = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
         return NonFiniteError(
-            f"{what} is {value} at step {step}; the last good checkpoint is {saved[-1] if saved else 'none yet'}; "
+            f"{what} is {value} at step {step}; {last}; "
             f"train into another --out with a lower --train.learning_rate (now {self.args.learning_rate:g})"
         )
 
