@@ -37,11 +37,11 @@ template <class T, class A, int PASSES> class Worker {
 
     const Rows &rows;
     const std::unique_ptr<Power[]> powers;
-    // The open block, for every pass: where its logits are read and its gradient goes (a last block that is not full
-    // lives in `padded` meanwhile), and the target's mass on it where that is spread over the classes.
-    int64_t start, count, vectors;
+    // The open block, for every pass: where its logits are read and its gradient goes (a last one, smaller than a
+    // vector, lives in `padded` meanwhile), and the target's mass on it where that is spread over the classes.
+    int64_t block, start, count, vectors;
     const T *source[ROOM];
-    T *sink[ROOM], padded[ROOM][BLOCK];
+    T *sink[ROOM], padded[ROOM][LANES];
     V mass[BLOCK / LANES];
     // Of one row, for every pass: the largest logit so far, and the sums of e^c, of e^c K (c - mean c) and of the
     // target's mass times c, where c = z - peak and the mean is over the passes; whether a logit of -inf was met.
@@ -52,7 +52,7 @@ template <class T, class A, int PASSES> class Worker {
     A index_mass, total_mass;
 
 public:
-    explicit Worker(const Rows &rows) : rows(rows), powers(new Power[(rows.classes + BLOCK - 1) / BLOCK]) {}
+    explicit Worker(const Rows &rows) : rows(rows), powers(new Power[rows.classes / BLOCK + 2]) {}
 
     void visit(int64_t item) {
         A &task = static_cast<A *>(rows.task)[item], &kl = static_cast<A *>(rows.kl)[item];
@@ -79,18 +79,21 @@ private:
         return static_cast<T *>(rows.grad) + k * rows.grad_pass + item * rows.grad_item;
     }
 
-    bool open(int64_t item, int64_t begin) {
-        if (begin >= rows.classes) return false;
-        start = begin, count = std::min(BLOCK, rows.classes - start), vectors = (count + LANES - 1) / LANES;
-        for (int k = 0; k < passes(); ++k) {
+    // Go on to the next block of a row, after `begin()`; false where there is none.
+    void begin() { block = -1, start = count = 0; }
+    bool next(int64_t item) {
+        ++block, start += count, count = std::min(BLOCK, rows.classes - start);
+        if (count >= LANES) count -= count % LANES;
+        vectors = (count + LANES - 1) / LANES;
+        for (int k = 0; k < passes() && count; ++k) {
             source[k] = logits(k, item) + start;
             sink[k] = rows.grad ? grad(k, item) + start : nullptr;
-            if (count == BLOCK) continue;
-            narrow(V{} - INFINITE, padded[k] + (vectors - 1) * LANES);
+            if (count >= LANES) continue;
+            narrow(V{} - INFINITE, padded[k]);
             std::copy_n(source[k], count, padded[k]);
             source[k] = sink[k] = padded[k];
         }
-        return true;
+        return count;
     }
 
     V load(int k, int64_t v) const { return widened(source[k] + v * LANES); }
@@ -101,7 +104,7 @@ private:
         const V c = load(k, v) - peak[k];
         return SAFE ? (c < C::MASKED ? V{} + C::MASKED : c) : c;
     }
-    bool safe() const { return masked || count < BLOCK; }
+    bool safe() const { return masked || count < LANES; }
 
     // K (x_k - mean x), from differences: where the passes nearly agree the mean itself would round them away.
     template <class X> X spread(const X *x, int k) const {
@@ -124,7 +127,7 @@ private:
             peak[k] = std::numeric_limits<A>::lowest();
             total[k] = moment[k] = picked[k] = 0;
         }
-        for (int64_t begin = 0; open(item, begin); begin += BLOCK) {
+        for (begin(); next(item);) {
             raise_peaks();
             if (safe() || !add_block<false>()) add_block<true>();
             if (spreads()) add_mass(item);
@@ -152,7 +155,7 @@ private:
 
     // Add the block to the sums; not SAFE, a logit of -inf is only found out, and nothing added.
     template <bool SAFE> bool add_block() {
-        Power &power = powers[start / BLOCK];
+        Power &power = powers[block];
         V totals[ROOM], moments[ROOM];
         for (int k = 0; k < passes(); ++k) totals[k] = moments[k] = V{};
         for (int64_t v = 0; v < vectors; ++v) {
@@ -216,7 +219,7 @@ private:
     // weight [p (mass + strength (1 + s - E_p s)) - strength mean p - target], strength = alpha / (K - 1).
     A second_visit(int64_t item, A weight) {
         A kl = 0;
-        for (int64_t begin = 0; open(item, begin); begin += BLOCK) {
+        for (begin(); next(item);) {
             if (spreads()) load_mass(item);
             const int64_t place = index - start, hit = place >= 0 && place < count ? place / LANES : vectors;
             V target{};
@@ -225,7 +228,7 @@ private:
                 target[place % LANES] = weight * index_mass;
                 kl += part(hit, hit + 1, weight, target) + part(hit + 1, vectors, weight, V{});
             }
-            for (int k = 0; k < passes() && rows.grad && count < BLOCK; ++k)
+            for (int k = 0; k < passes() && rows.grad && count < LANES; ++k)
                 std::copy_n(padded[k], count, grad(k, item) + start);
         }
         return kl / (passes() * passes() * (passes() - 1));
@@ -237,7 +240,7 @@ private:
 
     // Some vectors of the block: K^2 their share of the sum above, and their gradient.
     template <bool SAFE> A part(int64_t first, int64_t last, A weight, V target) {
-        const Power &power = powers[start / BLOCK];
+        const Power &power = powers[block];
         const A strength = weight * rows.alpha / (passes() - 1) / passes();
         const A level = weight * total_mass + strength * passes();
         A scale[ROOM], middle[ROOM];
