@@ -9,7 +9,7 @@ from torch import Tensor
 from regdrop.losses.kernels import Rows, accumulation_dtype
 from regdrop.losses.kernels.chunks import chunks
 
-CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26}
+CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
 def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
