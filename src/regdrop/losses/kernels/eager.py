@@ -1,5 +1,6 @@
 """The kernel in plain PyTorch: any device, any dtype, a chunk of rows at a time so that all stays in cache."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -18,7 +19,7 @@ def eager(rows: Rows, grad: Tensor | None) -> Tensor:
     """Fulfil the contract of `regdrop.losses.kernels` chunk by chunk; `grad` may be the logits' own buffer."""
     parts = list(chunks(rows.logits, CHUNK_ELEMENTS))
     spare = _Spare.like(rows.logits, parts[0].stop if parts else 0)
-    values = rows.weight.new_empty(2, len(rows.weight))
+    values = rows.weight.new_empty(2, rows.weight.shape[0])
     unused = _unused(rows.weight)
     for part in parts:
         out = None if grad is None else grad[:, part]
@@ -52,7 +53,7 @@ class _Spare:
     wide: Tensor | None  # the logits, where they have another dtype
     prob: Tensor
     differences: Tensor  # one a pair of passes
-    product: Tensor
+    product: Tensor  # (rows, classes)
 
     @classmethod
     def like(cls, logits: Tensor, step: int) -> "_Spare":
@@ -63,68 +64,76 @@ class _Spare:
             return logits.new_empty(count, step, classes, dtype=dtype)
 
         wide = None if dtype == logits.dtype else buffer(passes)
-        return cls(wide, buffer(passes), buffer(passes * (passes - 1) // 2), buffer(1))
+        return cls(wide, buffer(passes), buffer(passes * (passes - 1) // 2), buffer(1)[0])
 
     def first(self, count: int) -> "_Spare":
         if count == self.prob.shape[1]:
             return self
         wide = None if self.wide is None else self.wide[:, :count]
-        return _Spare(wide, self.prob[:, :count], self.differences[:, :count], self.product[:, :count])
+        return _Spare(wide, self.prob[:, :count], self.differences[:, :count], self.product[:count])
 
 
 def _chunk(rows: Rows, values: Tensor, grad: Tensor | None, spare: _Spare) -> None:
     """Value and gradient of some rows."""
     wide = rows.logits if spare.wide is None else spare.wide.copy_(rows.logits)
-    for z, p in zip(wide, spare.prob, strict=True):
+    logits, prob = wide.unbind(), spare.prob.unbind()
+    for z, p in zip(logits, prob, strict=True):
         torch.softmax(z, -1, out=p)
     target = _Target.of(rows, wide)
     values[0] = target.value(wide, spare.prob)
-    distances = _distances(wide, spare)
-    torch.mul(sum(distances[1:], distances[0]).squeeze(-1), 1 / (2 * len(distances)), out=values[1])
+    pairs = [_Pair.of(logits, prob, *item, spare.product) for item in zip(_pairs(prob), spare.differences, strict=True)]
+    total = sum((pair.distance for pair in pairs[1:]), pairs[0].distance)
+    torch.mul(total.squeeze(-1), 1 / (2 * len(pairs)), out=values[1])
     if grad is None:
         return
     out = grad if spare.wide is None else wide
     weight = rows.weight.unsqueeze(-1)
-    _gradient(rows.alpha, weight, spare, target.mass, distances, out)
+    share = rows.alpha / (2 * len(pairs))
+    torch.mul(spare.prob, weight * (target.mass + share * (len(prob) - 1)), out=out)
     target.subtract(weight, out)
+    for pair in pairs:
+        pair.add_gradient(prob, weight * share, out)
     if out is not grad:
         grad.copy_(out)
 
 
-def _distances(wide: Tensor, spare: _Spare) -> list[Tensor]:
-    """KL(p_a||p_b) + KL(p_b||p_a) = sum_j (p_a - p_b)_j (d_j - E_{p_a} d), d = z_a - z_b, for every pair, `(rows, 1)`.
+def _pairs(passes: Sequence[Tensor]) -> Iterator[tuple[int, int]]:
+    return combinations(range(len(passes)), 2)
 
-    Centred, it keeps its digits when the passes nearly agree or share an offset. Leaves d - E_{p_a} d in `differences`.
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two passes and KL(p_a||p_b) + KL(p_b||p_a) = sum_j (p_a - p_b)_j (d_j - E_{p_a} d), d = z_a - z_b.
+
+    Centred, it keeps its digits when the passes nearly agree or share an offset.
     """
-    distances = []
-    product = spare.product[0]
-    for (a, b), d in zip(combinations(range(len(wide)), 2), spare.differences, strict=True):
+
+    a: int
+    b: int
+    centred: Tensor  # d - E_{p_a} d, (rows, classes)
+    distance: Tensor  # (rows, 1)
+
+    @classmethod
+    def of(
+        cls, logits: Sequence[Tensor], prob: Sequence[Tensor], pair: tuple[int, int], d: Tensor, product: Tensor
+    ) -> "_Pair":
+        a, b = pair
         # A class masked in both passes must contribute 0, but -inf - -inf is NaN.
-        torch.sub(wide[a], wide[b], out=d).nan_to_num_(nan=0.0)
-        d.sub_(torch.mul(spare.prob[a], d, out=product).sum(-1, keepdim=True))
-        torch.sub(spare.prob[a], spare.prob[b], out=product)
-        distances.append(product.mul_(d).sum(-1, keepdim=True))
-    return distances
+        torch.sub(logits[a], logits[b], out=d).nan_to_num_(nan=0.0)
+        d.sub_(torch.mul(prob[a], d, out=product).sum(-1, keepdim=True))
+        torch.sub(prob[a], prob[b], out=product)
+        return cls(a, b, d, product.mul_(d).sum(-1, keepdim=True))
 
+    def add_gradient(self, prob: Sequence[Tensor], strength: Tensor, out: Tensor) -> None:
+        """Add strength times the gradient of the distance, less what is proportional to p; destroys `centred`.
 
-def _gradient(
-    alpha: float, weight: Tensor, spare: _Spare, mass: Tensor | float, distances: list[Tensor], out: Tensor
-) -> None:
-    """The weighted gradient but for its target; destroys `differences`.
-
-    A pair's 1/2 [KL + KL] adds 1/2 [p_a - p_b + p_a (d - E_{p_a} d)] to pass a and
-    1/2 [p_b - p_a - p_b (d - E_{p_b} d)] to pass b, where E_{p_b} d = E_{p_a} d - distance.
-    """
-    prob = spare.prob
-    share = alpha / (2 * len(distances))
-    strength = weight * share
-    torch.mul(prob, weight * (mass + share * (len(prob) - 1)), out=out)
-    pairs = combinations(range(len(prob)), 2)
-    for (a, b), d, distance in zip(pairs, spare.differences, distances, strict=True):
-        d.mul_(strength)
-        out[a].addcmul_(prob[a], d).addcmul_(prob[b], strength, value=-1)
-        d.addcmul_(strength, distance)
-        out[b].addcmul_(prob[b], d, value=-1).addcmul_(prob[a], strength, value=-1)
+        It is p_a - p_b + p_a (d - E_{p_a} d) for pass a and p_b - p_a - p_b (d - E_{p_b} d) for pass b, where
+        E_{p_b} d = E_{p_a} d - distance.
+        """
+        d = self.centred.mul_(strength)
+        out[self.a].addcmul_(prob[self.a], d).addcmul_(prob[self.b], strength, value=-1)
+        d.addcmul_(strength, self.distance)
+        out[self.b].addcmul_(prob[self.b], d, value=-1).addcmul_(prob[self.a], strength, value=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +151,7 @@ class _Target:
         if rows.target.ndim == 1 and not rows.label_smoothing:
             index = rows.target.unsqueeze(-1)
             mass = 1.0 if rows.class_weight is None else rows.class_weight[index]
-            return cls(index.expand(len(wide), -1, -1), None, mass)
+            return cls(index.expand(wide.shape[0], -1, -1), None, mass)
         if rows.target.ndim == 1:
             dense = torch.zeros_like(wide[0]).scatter_(-1, rows.target.unsqueeze(-1), 1 - rows.label_smoothing)
         else:
@@ -167,7 +176,7 @@ class _Target:
         if self.dense is not None:
             out.addcmul_(self.dense, weight, value=-1)
         elif self.index is not None:
-            out.scatter_add_(-1, self.index, (weight * -self.mass).expand(len(out), -1, -1))
+            out.scatter_add_(-1, self.index, (weight * -self.mass).expand(out.shape[0], -1, -1))
 
 
 def _log_prob(wide: Tensor, prob: Tensor, index: Tensor) -> Tensor:

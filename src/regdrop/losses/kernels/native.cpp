@@ -235,6 +235,7 @@ private:
     }
 
     A part(int64_t first, int64_t last, A weight, V target) {
+        if (first == last) return 0;
         return safe() ? part<true>(first, last, weight, target) : part<false>(first, last, weight, target);
     }
 

@@ -41,13 +41,14 @@ def native(rows: Rows, grad: Tensor | None) -> Tensor:
     weight = rows.weight.contiguous()
     index, soft = _targets(rows)
     class_weight = None if rows.class_weight is None else rows.class_weight.contiguous()
-    values = weight.new_empty(2, len(weight))
+    items = weight.shape[0]
+    values = weight.new_empty(2, items)
     task = values.data_ptr()
     _entries()[logits.dtype](
         _Rows(
             *(_address(tensor) for tensor in (logits, weight, class_weight, soft, index, grad)),
             task,
-            task + len(weight) * weight.element_size(),
+            task + items * weight.element_size(),
             *logits.shape,
             *logits.stride()[:2],
             *((0, 0) if grad is None else grad.stride()[:2]),
@@ -56,7 +57,8 @@ def native(rows: Rows, grad: Tensor | None) -> Tensor:
             torch.get_num_threads(),
         )
     )
-    if grad is not None:
+    if grad is not None and grad.data_ptr() == logits.data_ptr():
+        # Written behind autograd's back: whoever saved these logits must find out.
         torch.autograd.graph.increment_version(grad)
     return values
 
@@ -66,7 +68,7 @@ def takes(tensor: Tensor) -> bool:
     return (
         tensor.device.type == "cpu"
         and tensor.dtype in ENTRIES
-        and len(tensor) <= MOST_PASSES
+        and tensor.shape[0] <= MOST_PASSES
         and (tensor.stride(-1) == 1 or tensor.shape[-1] == 1)
     )
 
