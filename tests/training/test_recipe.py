@@ -103,6 +103,8 @@ def test_bad_files_are_answered_in_one_line(tmp_path, text, message):
 
 
 def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(RecipeError, match="there is no recipe in runs/nothing; pass a YAML file, the folder of a run"):
+        load_recipe("runs/nothing")
     with pytest.raises(RecipeError, match="unknown recipe 'digits_vlt': did you mean 'digits_vit'"):
         load_recipe("digits_vlt")
 

@@ -87,6 +87,7 @@ def attach(
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> class Net(nn.Module):
         ...     def __init__(self):
         ...         super().__init__()

@@ -26,6 +26,14 @@ class RDropHandle:
         every: R-Drop acts in every k-th step only; see `attach`.
         kl: divergence per valid item in the last training forward, detached; None before and in a plain step.
         task_loss: task loss per valid item, summed over the passes, in the last training forward; detached.
+
+    Example:
+        >>> from regdrop import attach
+        >>> handle = attach(nn.Sequential(nn.Linear(8, 3), nn.Dropout(0.1)), alpha=1.0, labels="input")
+        >>> handle.alpha = 0.5
+        >>> handle.pop_metrics()  # before the first training forward
+        {}
+        >>> handle.remove()
     """
 
     def __init__(

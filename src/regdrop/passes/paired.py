@@ -51,6 +51,7 @@ def paired_forward(
 
     Example:
         >>> import torch
+        >>> from torch import nn
         >>> from regdrop import r_drop_loss
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5), nn.Linear(16, 3))
         >>> logits = paired_forward(model, torch.randn(4, 8))

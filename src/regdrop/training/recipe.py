@@ -75,6 +75,8 @@ def recipe_text(name_or_path: str | Path) -> tuple[str, str]:
             if len(text) > MAX_CHARACTERS:
                 raise RecipeError(f"{candidate} has {len(text)} characters; a recipe has at most {MAX_CHARACTERS}")
             return candidate.stem, text
+    if len(path.parts) > 1:
+        raise RecipeError(f"there is no recipe in {path}; pass a YAML file, the folder of a run, or a recipe's name")
     raise RecipeError(f"unknown recipe {str(name_or_path)!r}: {nearest(str(name_or_path), recipe_names())}")
 
 

@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerState, set_seed
 from transformers.integrations import TensorBoardCallback
 
 from regdrop.checkpoints.atomic import atomic_path
-from regdrop.errors import RecipeError
+from regdrop.errors import NoNoiseError, RecipeError
 from regdrop.passes.attach import RDropHandle, attach
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.evaluation import load_weights, score
@@ -120,7 +120,11 @@ def _trainer(run: _Run) -> TaskTrainer:
 
 
 def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:
-    return attach(trainer, rdrop.alpha, passes=rdrop.passes, every=rdrop.every, label_smoothing=rdrop.label_smoothing)
+    options = {"passes": rdrop.passes, "every": rdrop.every, "label_smoothing": rdrop.label_smoothing}
+    try:
+        return attach(trainer, rdrop.alpha, **options)
+    except NoNoiseError as error:
+        raise NoNoiseError(f"{error}. In a recipe: --model.dropout 0.1, or --rdrop.enabled false") from error
 
 
 def _conclude(run: _Run, seconds: float) -> RunSummary:
