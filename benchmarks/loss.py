@@ -20,7 +20,7 @@ from benchmarks.machine import Watch, describe
 from benchmarks.memory import peak_extra_bytes
 from benchmarks.official import careful, leaves, official
 from benchmarks.records import markdown, write, write_json
-from benchmarks.timing import Case, interleaved, keep_memory_warm
+from benchmarks.timing import Case, give_memory_back, interleaved, keep_memory_warm
 from regdrop import r_drop_loss
 
 COMMAND = "python -m benchmarks.loss"
@@ -115,6 +115,8 @@ def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, Any]]:
     """One record a case: median and least time, and peak extra memory."""
     samples = interleaved([case(name, size) for name in CASES], rounds, between=watch.probe)
     watch.probe()
+    _tensors.cache_clear()
+    give_memory_back()
     records = []
     for name in CASES:
         large = size.logits_bytes >= LEAST_BYTES_FOR_MEMORY and name != FLOOR
