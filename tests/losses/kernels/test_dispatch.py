@@ -21,7 +21,8 @@ LOGITS = torch.zeros(2, 3, 4)
     ("backend", "kernel"), [("auto", native), ("native", native), ("eager", eager), ("compile", compiled)]
 )
 def test_backends_on_the_cpu(backend, kernel):
-    assert choose(backend, LOGITS) is kernel
+    # The type checks of these tests may stand around either.
+    assert inspect.unwrap(choose(backend, LOGITS)) is inspect.unwrap(kernel)
 
 
 def test_auto_elsewhere_is_eager():
