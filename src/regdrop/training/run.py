@@ -120,9 +120,9 @@ def _trainer(run: _Run) -> TaskTrainer:
 
 
 def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:
-    options = {"passes": rdrop.passes, "every": rdrop.every, "label_smoothing": rdrop.label_smoothing}
+    passes, every, smoothing = rdrop.passes, rdrop.every, rdrop.label_smoothing
     try:
-        return attach(trainer, rdrop.alpha, **options)
+        return attach(trainer, rdrop.alpha, passes=passes, every=every, label_smoothing=smoothing)
     except NoNoiseError as error:
         raise NoNoiseError(f"{error}. In a recipe: --model.dropout 0.1, or --rdrop.enabled false") from error
 
