@@ -158,7 +158,7 @@ def picture(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Time over the floor against the number of classes, both axes logarithmic."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     wide = [record for record in records if record["dtype"] == "float32" and record["classes"] >= 100]
     floor = {record["classes"]: record["median_seconds"] for record in wide if record["case"] == FLOOR}
@@ -167,7 +167,7 @@ def picture(path: Path, records: Sequence[dict[str, Any]]) -> None:
         axes.plot(*zip(*own, strict=True), marker="o", label=name)
     axes.set(xscale="log", yscale="log", xlabel="classes V", ylabel="time, in copies of the logits")
     axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=150)
 
 
