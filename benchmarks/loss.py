@@ -152,9 +152,8 @@ def headline(records: Sequence[dict[str, Any]]) -> str:
 
     return (
         f"At V >= {LARGE_CLASSES:,}, value and gradient take {ratios('native', FLOOR)} times a copy of the logits with "
-        f"the native backend ({ratios(INPLACE, FLOOR)} in place): {ratios('careful version', 'native')} times "
-        f"less than a careful implementation and "
-        f"{ratios('official snippet', 'native')} times less than the official snippet."
+        f"the native backend ({ratios(INPLACE, FLOOR)} in place): {ratios('careful version', 'native')} times less "
+        f"than a careful implementation, {ratios('official snippet', 'native')} times less than the official snippet."
     )
 
 
