@@ -20,6 +20,7 @@ extern "C" struct Rows {  // mirrored by native.py
 namespace {
 
 constexpr int MOST_PASSES = 16;
+constexpr int64_t AHEAD = 512;   // how far the gradient's memory is asked for before it is written
 constexpr int64_t BLOCK = 1024;  // classes worked on at a time, in the first-level cache
 
 // One thread's work: T is stored, A is accumulated; PASSES is known to the compiler, or 0.
@@ -160,7 +161,10 @@ private:
         for (int k = 0; k < passes(); ++k) totals[k] = moments[k] = V{};
         for (int64_t v = 0; v < vectors; ++v) {
             V c[ROOM];
-            for (int k = 0; k < passes(); ++k) c[k] = centred<SAFE>(k, v);
+            for (int k = 0; k < passes(); ++k) {
+                __builtin_prefetch(source[k] + count + v * LANES);  // the next block, or the next row
+                c[k] = centred<SAFE>(k, v);
+            }
             for (int k = 0; k < passes(); ++k) {
                 const V e = power.values[k][v] = exponential<A>(c[k]);
                 totals[k] += e;
@@ -253,6 +257,7 @@ private:
         for (int64_t v = first; v < last; ++v) {
             V c[ROOM], p[ROOM], rest = target;
             for (int k = 0; k < passes(); ++k) {
+                if (rows.grad) __builtin_prefetch(sink[k] + AHEAD + v * LANES, 1);
                 c[k] = centred<SAFE>(k, v);
                 p[k] = power.values[k][v] * scale[k];
                 rest += p[k] * strength;
