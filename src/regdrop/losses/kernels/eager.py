@@ -132,7 +132,7 @@ class _Pair:
         """
         d = self.centred.mul_(strength)
         out[self.a].addcmul_(prob[self.a], d).addcmul_(prob[self.b], strength, value=-1)
-        d.addcmul_(strength, self.distance)
+        d.add_(strength * self.distance)
         out[self.b].addcmul_(prob[self.b], d, value=-1).addcmul_(prob[self.a], strength, value=-1)
 
 
