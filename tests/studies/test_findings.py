@@ -41,6 +41,13 @@ def test_no_difference_is_said_where_the_interval_contains_zero():
     assert "worse" not in text
 
 
+def test_no_direction_is_claimed_where_the_two_tests_disagree():
+    one_against = dict(enumerate([0.010, 0.012, 0.008, 0.011, -0.0004]))
+    assert paired_difference(one_against, ZEROS).shown
+    assert say(ACCURACY, one_against).startswith("R-Drop vs baseline, accuracy: unclear (+0.81 points in 5 seeds;")
+    assert "leaves 0 out, but sign-flip p = 0.12)" in say(ACCURACY, one_against)
+
+
 def test_one_seed_shows_nothing():
     assert say(ACCURACY, {3: 0.5}, {3: 0.4}).endswith(
         "+10.00 points in 1 seed: no spread, so nothing is shown; run more seeds."

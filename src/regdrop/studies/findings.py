@@ -7,7 +7,8 @@ from regdrop.studies.statistics import PairedDifference, smallest_p_value
 def finding(metric: Metric, difference: PairedDifference, treatment: str, reference: str) -> str:
     """State what the seeds show about `treatment` minus `reference`, and what they do not.
 
-    A direction is claimed only where the 95 % interval leaves 0 out.
+    A direction is claimed only where the 95 % interval leaves 0 out and the exact test does not object: its p-value is
+    at most 0.05, or the least that so few seeds can give.
 
     Args:
         metric: names and scales the numbers.
@@ -30,6 +31,8 @@ def finding(metric: Metric, difference: PairedDifference, treatment: str, refere
     p_value = _p_value(difference)
     if not difference.shown:
         return f"{head}: no difference shown ({size} in {seeds}; the {interval} contains 0; {p_value})."
+    if difference.p_value > max(0.05, smallest_p_value(len(difference.seeds))):
+        return f"{head}: unclear ({size} in {seeds}; the {interval} leaves 0 out, but {p_value})."
     verdict = "better" if (difference.mean > 0) == metric.higher_is_better else "worse"
     return f"{head}: {verdict} by {size} ({seeds}; the {interval} leaves 0 out; {p_value})."
 
