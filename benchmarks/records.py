@@ -1,20 +1,17 @@
 """Results on disk and on screen: JSON and Markdown tables."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from regdrop.checkpoints.atomic import atomic_path
 
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with atomic_path(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, record: Mapping[str, object]) -> None:
