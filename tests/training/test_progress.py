@@ -28,8 +28,8 @@ def test_without_r_drop_there_is_no_divergence_to_show(capsys):
 def test_an_evaluation_shows_its_running_loss(capsys):
     loss = RunningMean()
     bar = EvaluationProgress(loss)
-    for value, weight in ((1.0, 6), (3.0, 2)):
-        loss.add(value, weight)
+    for total, weight in ((6.0, 6), (6.0, 2)):
+        loss.add(total, weight)
         bar.on_prediction_step(None, STATE, None, eval_dataloader=range(2))
     bar.on_evaluate(None, STATE, None)
     shown = capsys.readouterr().err

@@ -3,7 +3,9 @@ import pytest
 from regdrop.errors import DataError
 from regdrop.training.summary import RunSummary, versions
 
-SUMMARY = RunSummary("digits_vit", 3, {"alpha": 1.0}, 10, 8, {"accuracy": 0.5}, {"loss": 0.1 + 0.2}, 1.5, versions())
+SUMMARY = RunSummary(
+    "digits_vit", 3, {"alpha": 1.0}, 10, 8, {"accuracy": 0.5}, {"loss": 0.1 + 0.2}, {"bleu": "v"}, 1.5, versions()
+)
 
 
 def test_round_trip():

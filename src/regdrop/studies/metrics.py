@@ -38,8 +38,22 @@ class Metric:
 ACCURACY = Metric("accuracy", "accuracy", "%", 100.0, 2, higher_is_better=True)
 LOSS = Metric("loss", "loss", "nats", 1.0, 4, higher_is_better=False)
 SECONDS = Metric("seconds", "training time", "s", 1.0, 1, higher_is_better=False)
+# Stored as fractions, shown a hundredfold as their papers do; BLEU is stored as sacreBLEU gives it, 0 to 100.
+TEXT = (
+    Metric("f1", "F1", "%", 100.0, 2, higher_is_better=True),
+    Metric("matthews", "Matthews correlation", "points", 100.0, 2, higher_is_better=True),
+    Metric("pearson", "Pearson correlation", "points", 100.0, 2, higher_is_better=True),
+    Metric("spearman", "Spearman correlation", "points", 100.0, 2, higher_is_better=True),
+    Metric("bleu", "BLEU", "", 1.0, 2, higher_is_better=True),
+    Metric("rouge1", "ROUGE-1", "points", 100.0, 2, higher_is_better=True),
+    Metric("rouge2", "ROUGE-2", "points", 100.0, 2, higher_is_better=True),
+    Metric("rougeL", "ROUGE-L", "points", 100.0, 2, higher_is_better=True),
+    Metric("perplexity", "perplexity", "", 1.0, 2, higher_is_better=False),
+    Metric("word_perplexity", "perplexity a word", "", 1.0, 2, higher_is_better=False),
+    Metric("bits_per_character", "bits a character", "bits", 1.0, 4, higher_is_better=False),
+)
 
-KNOWN = {metric.key: metric for metric in (ACCURACY, LOSS, SECONDS)}
+KNOWN = {metric.key: metric for metric in (ACCURACY, *TEXT, LOSS, SECONDS)}
 
 
 def metric(key: str) -> Metric:

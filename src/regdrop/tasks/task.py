@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Any
 from regdrop.errors import RecipeError, nearest
 
 if TYPE_CHECKING:
-    from torch import nn
-    from torch.utils.data import Dataset
+    from torch import Tensor, nn
+    from torch.utils.data import Dataset, Sampler
     from transformers import EvalPrediction
 
-TASKS: Mapping[str, str] = {"image_classification": "regdrop.tasks.vision"}
+TASKS: Mapping[str, str] = {
+    "image_classification": "regdrop.tasks.vision",
+}
 
 
 def _keep_random(_network: "nn.Module", _model: Any) -> None:
     """Start from random weights."""
+
+
+def _no_signatures(_data: Any) -> dict[str, str]:
+    """Nothing to say of the metrics but their names."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +35,16 @@ class Splits:
         validation: chooses the best checkpoint.
         test: read once, with the best weights.
         collate: turns what the data loader fetched into the keyword arguments of the model.
+        batches: `(tokens, seed) -> sampler`, the training items in batches of at most so many tokens, padding
+            included, for recipes with `train.max_tokens`. The sampler's `set_epoch(epoch)` is called before each epoch;
+            its length stays the same and it has no `batch_size`. None: items are taken in random order.
     """
 
     train: "Dataset[Any]"
     validation: "Dataset[Any]"
     test: "Dataset[Any]"
     collate: Callable[[Any], dict[str, Any]]
+    batches: "Callable[[int, int], Sampler[list[int]]] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +56,32 @@ class Task:
         model: dataclass of the recipe's `model` section.
         load: `(data, model, seed) -> Splits`.
         build: `(model) -> nn.Module`, whose forward takes the collated batch and returns `loss` and `logits`.
-        condense: what to keep of each item's logits while evaluating, `(logits, labels) -> tensors`, such as its argmax
-            and its loss.
-        score: the metrics of a whole evaluation, from what `condense` kept; `loss` is one of them, the exact mean over
-            the items, however batches and processes share them.
-        best: the metric that chooses the checkpoint.
+        condense: what to keep of a batch while evaluating, `(logits, labels) -> tensors` with one entry a row each: the
+            row's summed loss, how many of its items count, then what `score` needs of it, such as its argmax. Nothing
+            in it may depend on the padding, so that batches and processes may share the rows in any way.
+        score: `(evaluation, part) -> metrics` from what `condense` kept of all rows, `evaluation.predictions`, and the
+            part of the data they are of. The loss is not among them: the trainer divides the summed one once.
+        best: `(data) -> metric` that chooses the checkpoint; the loss is one of them.
         higher_is_better: which way `best` points.
         load_pretrained: `(network, model) -> None`, copies the weights to start from into what `build` made.
+        decode: `(network, part, splits, batch size, progress) -> metrics` that need generated text. Runs after the
+            evaluation of a part that is to be reported, never between training steps, in every process; all return
+            the same.
+        signatures: `(data) -> how a metric is computed`, as its tool puts it, for the metrics where that differs
+            between tools.
     """
 
     data: type[Any]
     model: type[Any]
     load: Callable[[Any, Any, int], Splits]
     build: Callable[[Any], "nn.Module"]
-    condense: Callable[[Any, Any], Any]
-    score: Callable[["EvalPrediction"], dict[str, float]]
-    best: str
+    condense: "Callable[[Tensor, Tensor], tuple[Tensor, ...]]"
+    score: "Callable[[EvalPrediction, Dataset[Any]], dict[str, float]]"
+    best: Callable[[Any], str]
     higher_is_better: bool = True
     load_pretrained: Callable[["nn.Module", Any], None] = _keep_random
+    decode: "Callable[[nn.Module, Dataset[Any], Splits, int, bool], dict[str, float]] | None" = None
+    signatures: Callable[[Any], dict[str, str]] = _no_signatures
 
 
 def find_task(name: str) -> Task:
@@ -72,8 +91,8 @@ def find_task(name: str) -> Task:
         RecipeError: no task has this name.
 
     Example:
-        >>> find_task("image_classification").best
-        'accuracy'
+        >>> find_task("image_classification").higher_is_better
+        True
     """
     if name not in TASKS:
         raise RecipeError(f"unknown task {name!r}: {nearest(name, TASKS)}")

@@ -42,14 +42,17 @@ def evaluate(recipe: Recipe, checkpoint: Path, *, split: Split = "test", progres
 
 
 def score(recipe: Recipe, model: nn.Module, splits: Splits, split: Split, *, progress: bool) -> dict[str, float]:
-    """Metrics of a model on one part of its data; see `evaluate`."""
+    """Metrics of a model on one part of its data, those of generated text included; see `evaluate`."""
+    task, part = find_task(recipe.task), getattr(splits, split)
     with TemporaryDirectory() as scratch:
         arguments = training_arguments(recipe.train, Path(scratch), seed=0)
-        trainer = TaskTrainer(find_task(recipe.task), splits, model, arguments, recipe.train)
+        trainer = TaskTrainer(task, splits, model, arguments, recipe.train)
         if progress:
             trainer.add_callback(EvaluationProgress(trainer.running_loss))
-        logs = trainer.evaluate(getattr(splits, split), metric_key_prefix=split)
-    return metrics_of(logs, f"{split}_")
+        metrics = metrics_of(trainer.evaluate(part, metric_key_prefix=split), f"{split}_")
+    if task.decode is None:
+        return metrics
+    return {**task.decode(model, part, splits, recipe.train.eval_batch, progress), **metrics}
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -48,12 +48,12 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]  # transformers i
 
 @dataclass(slots=True)
 class RunningMean:
-    """A mean that grows with its values.
+    """A mean over values that come in batches.
 
     Example:
         >>> mean = RunningMean()
-        >>> mean.add(1.0, 3)
-        >>> mean.add(2.0, 1)
+        >>> mean.add(total=3.0, weight=3)
+        >>> mean.add(total=2.0, weight=1)
         >>> mean.value
         1.25
     """
@@ -61,9 +61,9 @@ class RunningMean:
     total: float = 0.0
     weight: float = 0.0
 
-    def add(self, value: float, weight: float) -> None:
-        """Count `value` `weight` times."""
-        self.total += value * weight
+    def add(self, total: float, weight: float) -> None:
+        """Count `weight` values that sum to `total`."""
+        self.total += total
         self.weight += weight
 
     def clear(self) -> None:
@@ -86,7 +86,8 @@ class EvaluationProgress(TrainerCallback):  # type: ignore[misc]  # transformers
     def on_prediction_step(self, _args: Any, state: Any, _control: Any, eval_dataloader: Any, **_kwargs: Any) -> None:
         """Advance the bar."""
         if self._bar is None:
-            self._bar = tqdm(total=len(eval_dataloader), unit="batch", disable=not state.is_world_process_zero)
+            hidden = not state.is_world_process_zero
+            self._bar = tqdm(total=len(eval_dataloader), unit="batch", leave=False, disable=hidden)
         self._bar.update()
         self._bar.set_postfix(loss=f"{self._loss.value:.4f}")
 

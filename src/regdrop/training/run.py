@@ -18,6 +18,7 @@ from regdrop.passes.attach import RDropHandle, attach
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.evaluation import load_weights, score
 from regdrop.training.folder import RunFolder, find_weights, write
+from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import TrainingProgress, metrics_of
 from regdrop.training.recipe import Recipe
 from regdrop.training.records import RecordWriter
@@ -61,7 +62,7 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
         task.load_pretrained(model, recipe.model)
     run = _Run(recipe, seed, folder, task, task.load(recipe.data, recipe.model, seed), model)
     seconds = _fit(run, step, progress)
-    summary = _conclude(run, seconds)
+    summary = _conclude(run, seconds, progress)
     if PartialState().is_main_process:  # each has a clock of its own
         write(folder.summary, summary.to_json())
     return summary
@@ -91,7 +92,7 @@ def _fit(run: _Run, step: int, progress: bool) -> float:
         run.folder.begin(run.recipe, run.seed)  # nothing was refused
         records = RecordWriter(run.folder.records, step)
         board = cleanup.enter_context(SummaryWriter(str(run.folder.tensorboard), purge_step=step + 1))
-        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(run.folder, run.splits)]
+        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(run.folder, trainer)]
         if progress:
             callbacks.append(cleanup.enter_context(TrainingProgress()))
         for callback in callbacks:
@@ -112,11 +113,11 @@ def _trainer(run: _Run) -> TaskTrainer:
         eval_steps=settings.eval_every,
         save_steps=settings.eval_every,
         save_total_limit=KEPT_CHECKPOINTS,
-        metric_for_best_model=run.task.best,
+        metric_for_best_model=run.task.best(run.recipe.data),
         greater_is_better=run.task.higher_is_better,
     )
-    smoothing = 0.0 if rdrop.enabled else rdrop.label_smoothing  # R-Drop smooths by itself
-    return TaskTrainer(run.task, run.splits, run.model, arguments, settings, label_smoothing=smoothing)
+    plain = None if rdrop.enabled else PlainLoss(run.model, rdrop.label_smoothing)
+    return TaskTrainer(run.task, run.splits, run.model, arguments, settings, plain=plain)
 
 
 def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:
@@ -127,7 +128,7 @@ def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:
         raise NoNoiseError(f"{error}. In a recipe: --model.dropout 0.1, or --rdrop.enabled false") from error
 
 
-def _conclude(run: _Run, seconds: float) -> RunSummary:
+def _conclude(run: _Run, seconds: float, progress: bool) -> RunSummary:
     """Keep the best weights and score them on the test part."""
     recipe, folder = run.recipe, run.folder
     state = TrainerState.load_from_json(str(folder.checkpoint(recipe.train.steps) / "trainer_state.json"))
@@ -144,7 +145,8 @@ def _conclude(run: _Run, seconds: float) -> RunSummary:
         steps=recipe.train.steps,
         best_step=best,
         validation=metrics_of(validation, "eval_"),
-        test=score(recipe, run.model, run.splits, "test", progress=False),
+        test=score(recipe, run.model, run.splits, "test", progress=progress),
+        signatures=run.task.signatures(recipe.data),
         seconds=round(seconds, 2),
         versions=versions(),
     )
@@ -153,13 +155,12 @@ def _conclude(run: _Run, seconds: float) -> RunSummary:
 class _Bookkeeping(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     """Tell the training data which epoch begins, and seal what was saved."""
 
-    def __init__(self, folder: RunFolder, splits: Splits) -> None:
+    def __init__(self, folder: RunFolder, trainer: TaskTrainer) -> None:
         self._folder = folder
-        self._data = splits.train
+        self._trainer = trainer
 
     def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
-        if hasattr(self._data, "set_epoch"):
-            self._data.set_epoch(int(state.epoch))
+        self._trainer.begin_epoch(int(state.epoch))
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         PartialState().wait_for_everyone()  # until each process has saved its random state

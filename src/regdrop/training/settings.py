@@ -6,6 +6,7 @@ from typing import Literal
 from regdrop.errors import RecipeError
 from regdrop.tasks.sections import ONE_OR_MORE, ZERO_OR_MORE, check_ranges
 
+DECAY = (0, 0.999999)
 Schedule = Literal["constant_with_warmup", "cosine", "inverse_sqrt", "linear", "polynomial"]
 
 
@@ -45,12 +46,18 @@ class TrainSettings:
 
     Attributes:
         steps: optimiser steps in all.
-        batch_size: items a step in all, over accumulation and processes, before the passes repeat them.
+        batch_size: items a step in all, over accumulation and processes, before the passes repeat them; tokens where
+            `max_tokens` is given.
         learning_rate: at its peak.
         eval_every: evaluate on the validation part and save a checkpoint after so many steps, and after the last.
         micro_batch: items a process takes at once; None: the whole batch divided by the processes.
+        max_tokens: a process takes items of like length at once, as many as have so many tokens with their padding;
+            None: `micro_batch` items of any length.
         eval_batch: items a process evaluates at once.
-        optimizer: "adamw" (betas 0.9 and 0.999) or "sgd".
+        optimizer: "adamw" or "sgd".
+        adam_beta1: decay of AdamW's mean of the gradient.
+        adam_beta2: decay of AdamW's mean of the squared gradient.
+        adam_epsilon: added to AdamW's denominator.
         momentum: of SGD.
         weight_decay: on all weights but biases and normalisation.
         schedule: of the learning rate after the warm-up.
@@ -65,8 +72,12 @@ class TrainSettings:
     learning_rate: float
     eval_every: int
     micro_batch: int | None = None
+    max_tokens: int | None = None
     eval_batch: int = 256
     optimizer: Literal["adamw", "sgd"] = "adamw"
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: Schedule = "cosine"
@@ -76,12 +87,19 @@ class TrainSettings:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        counts = ("steps", "batch_size", "eval_every", "micro_batch", "eval_batch")
+        counts = ("steps", "batch_size", "eval_every", "micro_batch", "max_tokens", "eval_batch")
         amounts = ("learning_rate", "momentum", "weight_decay", "warmup_steps", "max_grad_norm", "workers")
-        check_ranges("train", self, **dict.fromkeys(counts, ONE_OR_MORE), **dict.fromkeys(amounts, ZERO_OR_MORE))
+        amounts += ("adam_epsilon",)
+        ranges = {**dict.fromkeys(counts, ONE_OR_MORE), **dict.fromkeys(amounts, ZERO_OR_MORE)}
+        check_ranges("train", self, **ranges, adam_beta1=DECAY, adam_beta2=DECAY)
+        if self.micro_batch is not None and self.max_tokens is not None:
+            raise RecipeError(
+                f"train.micro_batch {self.micro_batch} counts items and train.max_tokens {self.max_tokens} tokens; "
+                "leave one of them out"
+            )
 
     def accumulation(self, processes: int) -> tuple[int, int]:
-        """Items a process takes at once, and how many such rounds make one step.
+        """Items, or tokens, a process takes at once, and how many such rounds make one step.
 
         Raises:
             RecipeError: they do not make up `batch_size`.
@@ -90,11 +108,12 @@ class TrainSettings:
             >>> TrainSettings(steps=1, batch_size=512, learning_rate=1.0, eval_every=1, micro_batch=32).accumulation(4)
             (32, 4)
         """
-        micro = self.micro_batch or max(1, self.batch_size // processes)
+        micro = self.max_tokens or self.micro_batch or max(1, self.batch_size // processes)
         rounds, rest = divmod(self.batch_size, micro * processes)
         if rest or not rounds:
             raise RecipeError(
-                f"train.batch_size {self.batch_size} is not a multiple of train.micro_batch {micro} x {processes} "
-                "processes; change one of them"
+                f"train.batch_size {self.batch_size} is not a multiple of "
+                f"train.{'max_tokens' if self.max_tokens else 'micro_batch'} {micro} x {processes} processes; "
+                "change one of them"
             )
         return micro, rounds

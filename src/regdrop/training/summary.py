@@ -23,6 +23,7 @@ class RunSummary:
         best_step: the step whose weights did best on the validation part.
         validation: metrics of these weights on the validation part.
         test: their metrics on the test part, which was read this once.
+        signatures: how the metrics are computed that tools disagree about.
         seconds: spent training, with the evaluations in between, over all sessions of the run.
         versions: of Python and the packages that decide the numbers.
         finished: always true; the file is written when all is done.
@@ -35,6 +36,7 @@ class RunSummary:
     best_step: int
     validation: dict[str, float]
     test: dict[str, float]
+    signatures: dict[str, str]
     seconds: float
     versions: dict[str, str]
     finished: bool = True

@@ -4,13 +4,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainingArguments
-from transformers.trainer_pt_utils import LabelSmoother
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArguments
 
-from regdrop.errors import NonFiniteError
+from regdrop.errors import NonFiniteError, RecipeError
 from regdrop.tasks.task import Splits, Task
+from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import RunningMean
 from regdrop.training.settings import TrainSettings
 
@@ -25,11 +27,9 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         splits: gives the data.
         model: what to train or evaluate.
         args: from `training_arguments`.
-        settings: gives the optimiser.
-        label_smoothing: of plain training; evaluations do without.
+        settings: gives the optimiser and the size of a batch.
+        plain: the loss of training without R-Drop; None where `attach` brings the loss, and to evaluate.
     """
-
-    label_smoother: Any
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         args: TrainingArguments,
         settings: TrainSettings,
         *,
-        label_smoothing: float = 0.0,
+        plain: PlainLoss | None = None,
     ) -> None:
         super().__init__(
             model=model,
@@ -47,14 +47,54 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
             data_collator=splits.collate,
             train_dataset=splits.train,
             eval_dataset=splits.validation,
-            compute_metrics=task.score,
-            preprocess_logits_for_metrics=task.condense,
+            compute_metrics=self._score,
             optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], _optimizer_options(settings)),
         )
         self.remove_callback(PrinterCallback)
-        if label_smoothing:
-            self.label_smoother = LabelSmoother(epsilon=label_smoothing)
         self.running_loss = RunningMean()
+        self._task = task
+        self._part: Dataset[Any] = splits.validation
+        self._batches = _token_batches(splits, settings, args)
+        self._plain = plain
+        if plain is not None and plain.head.shifts:
+            self._loss_shifts_labels = True  # else the first label of each row would count among the items
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of so many items in random order, or those of the task, of so many tokens."""
+        if self._batches is None:
+            loader: DataLoader[Any] = super().get_train_dataloader()
+            return loader
+        prepared: DataLoader[Any] = self.accelerator.prepare(
+            DataLoader(
+                self.train_dataset,
+                batch_sampler=self._batches,
+                collate_fn=self.data_collator,
+                num_workers=self.args.dataloader_num_workers,
+                pin_memory=self.args.dataloader_pin_memory,
+            )
+        )
+        return prepared
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tell the training data and its batches which epoch begins."""
+        for part in (self.train_dataset, self._batches):
+            if hasattr(part, "set_epoch"):
+                part.set_epoch(epoch)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Compute the plain loss where it is wanted, else that of the model, which `attach` may have replaced."""
+        if self._plain is None or not model.training:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss, outputs = self._plain(model, inputs, num_items_in_batch)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # whose gradients are averaged
+        return (loss, outputs) if return_outputs else loss
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """Make one forward and backward pass; stop where the loss is not finite, before the weights are changed."""
@@ -69,24 +109,29 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
             logs["task_loss"] = logs["loss"]
         super().log(logs, start_time)
 
-    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: Dataset[Any] | None = None, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> dict[str, float]:
         """Evaluate by the task's own loss, without label smoothing; stop where it is not finite."""
         self.running_loss.clear()
-        smoother, self.label_smoother = self.label_smoother, None
-        try:
-            metrics: dict[str, float] = super().evaluate(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        finally:
-            self.label_smoother = smoother
+        self._part = self.eval_dataset if eval_dataset is None else eval_dataset
+        metrics: dict[str, float] = super().evaluate(eval_dataset, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         loss = metrics[f"{metric_key_prefix}_loss"]
         if not math.isfinite(loss):
             raise self._not_finite(f"{metric_key_prefix} loss", loss, self.state.global_step)
         return metrics
 
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Evaluate one batch and note its loss."""
-        step: tuple[Any, ...] = super().prediction_step(model, inputs, *args, **kwargs)
-        self.running_loss.add(float(step[0]), len(inputs["labels"]))
-        return step
+        """Evaluate one batch, keep what the score needs of it, and note its loss."""
+        loss, outputs, labels = super().prediction_step(model, inputs, *args, **kwargs)
+        kept = self._task.condense(outputs[0] if isinstance(outputs, tuple) else outputs, labels)
+        self.running_loss.add(float(kept[0].sum()), float(kept[1].sum()))
+        return loss, kept, labels
+
+    def _score(self, evaluation: EvalPrediction) -> dict[str, float]:
+        """The metrics of a part of the data, its loss last: the one place where that is divided."""
+        losses, counts = (np.sum(column, dtype=float) for column in evaluation.predictions[:2])
+        return {**self._task.score(evaluation, self._part), "loss": float(losses / counts)}
 
     def _not_finite(self, what: str, value: float, step: int) -> NonFiniteError:
         if not self.state.max_steps:  # an evaluation on its own
@@ -128,5 +173,23 @@ def training_arguments(settings: TrainSettings, folder: Path, seed: int, **more:
     return arguments
 
 
+def _token_batches(splits: Splits, settings: TrainSettings, args: TrainingArguments) -> Sampler[list[int]] | None:
+    """The task's batches of so many tokens, where the recipe wants them.
+
+    Raises:
+        RecipeError: the task has none.
+    """
+    if settings.max_tokens is None:
+        return None
+    if splits.batches is None:
+        raise RecipeError(
+            f"train.max_tokens is {settings.max_tokens}, but this task's items have no tokens; leave it out"
+        )
+    return splits.batches(settings.max_tokens, args.seed)
+
+
 def _optimizer_options(settings: TrainSettings) -> dict[str, Any]:
-    return {"lr": settings.learning_rate, **({"momentum": settings.momentum} if settings.optimizer == "sgd" else {})}
+    if settings.optimizer == "sgd":
+        return {"lr": settings.learning_rate, "momentum": settings.momentum}
+    betas = (settings.adam_beta1, settings.adam_beta2)
+    return {"lr": settings.learning_rate, "betas": betas, "eps": settings.adam_epsilon}
