@@ -2,32 +2,62 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from regdrop.training.recipe import Recipe
+
+Change = Callable[[Recipe], Recipe]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a comparison: `name` is its folder, `label` what people read, `change` what it does to the recipe."""
+    """One side of a comparison.
+
+    Attributes:
+        name: of its folder.
+        label: what people read.
+        change: what it does to the recipe.
+        point: where it lies on the study's factors, one number a factor; empty where it lies on none.
+    """
 
     name: str
     label: str
-    change: Callable[[Recipe], Recipe]
+    change: Change
+    point: tuple[float, ...] = ()
 
 
-def _without_r_drop(recipe: Recipe) -> Recipe:
-    return replace(recipe, rdrop=replace(recipe.rdrop, enabled=False))
+def with_r_drop(**settings: Any) -> Change:
+    """R-Drop on, with these settings of the `rdrop` section."""
+    return lambda recipe: replace(recipe, rdrop=replace(recipe.rdrop, enabled=True, **settings))
 
 
-def _with_r_drop(recipe: Recipe) -> Recipe:
-    return replace(recipe, rdrop=replace(recipe.rdrop, enabled=True))
+def without_r_drop(**settings: Any) -> Change:
+    """R-Drop off, with these settings of the `rdrop` section."""
+    return lambda recipe: replace(recipe, rdrop=replace(recipe.rdrop, enabled=False, **settings))
 
 
-def _longer_without_r_drop(recipe: Recipe) -> Recipe:
-    plain = _without_r_drop(recipe)
-    return replace(plain, train=replace(plain.train, steps=recipe.rdrop.passes * plain.train.steps))
+def compute(recipe: Recipe) -> float:
+    """Passes of single items that a run of the recipe makes.
+
+    Example:
+        >>> from regdrop.training.recipe import load_recipe
+        >>> compute(load_recipe("digits_vit")) / compute(BASELINE.change(load_recipe("digits_vit")))
+        2.0
+    """
+    rdrop = recipe.rdrop
+    passes = 1 + (rdrop.passes - 1) / rdrop.every if rdrop.enabled else 1.0
+    return passes * recipe.train.steps * recipe.train.batch_size
 
 
-BASELINE = Arm("baseline", "baseline", _without_r_drop)
-R_DROP = Arm("r-drop", "R-Drop", _with_r_drop)
-LONG_BASELINE = Arm("baseline-equal-compute", "baseline, equal compute", _longer_without_r_drop)
+def longer_baseline(times: float) -> Arm:
+    """Training without R-Drop for so many times the steps: as much compute as an arm that makes so many passes."""
+
+    def change(recipe: Recipe) -> Recipe:
+        plain = BASELINE.change(recipe)
+        return replace(plain, train=replace(plain.train, steps=round(times * plain.train.steps)))
+
+    return Arm(f"baseline-x{times:.3g}", f"baseline, {times:.3g} x the steps", change)
+
+
+BASELINE = Arm("baseline", "baseline", without_r_drop())
+R_DROP = Arm("r-drop", "R-Drop", with_r_drop())

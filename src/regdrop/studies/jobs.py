@@ -1,17 +1,18 @@
-"""Independent runs of a study: each has its own folder, is never repeated once finished, and may fail alone."""
+"""The runs of a study as independent jobs: where each lies, who may make it, and how it ended."""
 
 import math
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from json import dumps
 from pathlib import Path
 
-from tqdm import tqdm
+from filelock import FileLock, Timeout
 
-from regdrop.errors import NonFiniteError, NoNoiseError, UnsupportedError
-from regdrop.studies.metrics import metric, metric_order
+from regdrop.training.folder import write
 from regdrop.training.recipe import Recipe
-from regdrop.training.run import train
+from regdrop.training.summary import RunSummary
+from regdrop.training.typed import read_typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Job:
     seed: int
     folder: Path
 
+    @property
+    def title(self) -> str:
+        """How people read it."""
+        return f"{self.arm}, seed {self.seed}"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -32,10 +38,20 @@ class Outcome:
         seed: of the run.
         metrics: of its best weights on the test part, and `seconds`, the time spent training; empty where it failed.
         failure: why there is nothing to average, None where there is.
+        validation: metrics of the same weights on the validation part, which chose them.
     """
 
     seed: int
     metrics: dict[str, float]
+    failure: str | None = None
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What is known of a job that is not finished: how often it was begun, and why it failed where it did."""
+
+    begun: int = 0
     failure: str | None = None
 
 
@@ -44,47 +60,56 @@ def run_folder(out: Path, arm: str, seed: int) -> Path:
     return out / "runs" / arm / f"seed-{seed}"
 
 
-def run_jobs(jobs: Sequence[Job], *, progress: bool = True) -> list[Outcome]:
-    """Make the runs that are not finished, one after another; read those that are.
+def outcome_of(summary: RunSummary) -> Outcome:
+    """The outcome of a finished run; a metric that is not finite makes it a failure."""
+    wrong = [f"its test {key} is {value}" for key, value in summary.test.items() if not math.isfinite(value)]
+    if wrong:
+        return Outcome(summary.seed, {}, "; ".join(wrong))
+    return Outcome(summary.seed, {**summary.test, "seconds": summary.seconds}, validation=summary.validation)
 
-    A run that meets NaN, or that memory, disk or device let down, becomes an `Outcome` with its failure, and the next
-    run starts; asked again, it is tried again. What would stop every run alike, such as a model without dropout, is
-    raised at once.
 
-    Args:
-        jobs: in the order to run them.
-        progress: show one bar for all runs and one for the current run on standard error.
+@contextmanager
+def claim(job: Job) -> Iterator[bool]:
+    """Hold the lock of a job; yields False where another process holds it.
 
-    Returns:
-        One outcome a job, in the order of the jobs.
+    The operating system's lock on `seed-N.lock` beside the run's folder: it ends with its process, however that ends.
+    On a folder that machines share, their file system must carry locks between them, as NFS 4 and Lustre do.
 
     Raises:
-        RecipeError: a folder holds a run of another recipe or seed.
-        DataError: the data is missing.
-        NoNoiseError: R-Drop is on, but the model has no active dropout.
+        OSError: the lock's file cannot be made.
     """
-    outcomes = []
-    with tqdm(jobs, unit="run", disable=not progress) as bar:
-        for job in bar:
-            bar.set_description(f"{job.arm}, seed {job.seed}")
-            outcomes.append(_run(job, progress))
-            if progress:
-                bar.write(f"{job.arm}, seed {job.seed}: {_words(outcomes[-1])}", file=sys.stderr)
-    return outcomes
-
-
-def _run(job: Job, progress: bool) -> Outcome:
+    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(job.folder.with_name(f"{job.folder.name}.lock"))
     try:
-        summary = train(job.recipe, job.folder, seed=job.seed, resume=True, progress=progress)
-    except (NoNoiseError, UnsupportedError):
-        raise
-    except (NonFiniteError, RuntimeError, OSError) as error:
-        return Outcome(job.seed, {}, f"{type(error).__name__}: {error}")
-    wrong = [f"its test {key} is {value}" for key, value in summary.test.items() if not math.isfinite(value)]
-    metrics = {} if wrong else {**summary.test, "seconds": summary.seconds}
-    return Outcome(job.seed, metrics, "; ".join(wrong) or None)
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
-def _words(outcome: Outcome) -> str:
-    shown = (f"{metric(key).title} {metric(key).show(outcome.metrics[key])}" for key in metric_order(outcome.metrics))
-    return f"failed ({outcome.failure})" if outcome.failure else f"test {', '.join(shown)}"
+def read_state(job: Job, since: float) -> JobState:
+    """What was noted of a job since a time, in seconds of the epoch; older notes do not count.
+
+    Raises:
+        DataError: the note is damaged.
+    """
+    path = _note(job)
+    if not path.is_file() or path.stat().st_mtime < since:
+        return JobState()
+    return read_typed(JobState, path.read_text(encoding="utf-8"), str(path))
+
+
+def note_state(job: Job, state: JobState | None) -> None:
+    """Write a note that other processes find, or take it away."""
+    if state is None:
+        _note(job).unlink(missing_ok=True)
+    else:
+        write(_note(job), dumps(asdict(state)))
+
+
+def _note(job: Job) -> Path:
+    return job.folder.with_name(f"{job.folder.name}.state.json")

@@ -1,0 +1,149 @@
+"""The studies that can be asked for by name: what each compares, along which factor, and with what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+from regdrop.errors import InputError, nearest
+from regdrop.studies.arms import BASELINE, R_DROP, Arm, Change, with_r_drop, without_r_drop
+from regdrop.training.recipe import Recipe
+
+Grid = Sequence[float]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question to a recipe.
+
+    Attributes:
+        name: on the command line.
+        about: what it compares, in a few words.
+        arms: `(recipe, grid) -> arms`, in the order of their colours.
+        grid: values of the factor where the caller gives none.
+        factors: what varies along the arms' coordinates; empty where the arms are no sweep.
+        reference: name of the arm that the others are compared with.
+        chooses: whether the best arm on the validation part is to be named.
+        always_equal_compute: whether baselines of the other arms' compute belong to it unasked.
+    """
+
+    name: str
+    about: str
+    arms: Callable[[Recipe, Grid], Sequence[Arm]]
+    grid: tuple[float, ...] = ()
+    factors: tuple[str, ...] = ()
+    reference: str = BASELINE.name
+    chooses: bool = False
+    always_equal_compute: bool = False
+
+
+def find_study(name: str) -> Study:
+    """The study of a name.
+
+    Raises:
+        InputError: no study has this name.
+
+    Example:
+        >>> find_study("alpha").grid
+        (0.0, 0.3, 1.0, 3.0, 10.0)
+    """
+    if name not in STUDIES:
+        raise InputError(f"unknown study {name!r}: {nearest(name, STUDIES)}")
+    return STUDIES[name]
+
+
+def alpha_arm(alpha: float) -> Arm:
+    """R-Drop with this weight of the divergence; 0 makes the passes, but does not pull them together."""
+    return Arm(f"alpha-{alpha:g}", f"alpha = {alpha:g}", with_r_drop(alpha=alpha), (alpha,))
+
+
+def _alphas(recipe: Recipe, grid: Grid) -> list[Arm]:
+    return [BASELINE, *map(alpha_arm, sorted({*grid, recipe.rdrop.alpha}))]
+
+
+def _every(_: Recipe, grid: Grid) -> list[Arm]:
+    return [BASELINE, *(_whole("every", "every {} steps", value) for value in grid)]
+
+
+def _passes(_: Recipe, grid: Grid) -> list[Arm]:
+    return [BASELINE, *(_whole("passes", "{} passes", value) for value in grid)]
+
+
+def _whole(key: str, label: str, value: float) -> Arm:
+    """An arm whose setting is a whole number."""
+    if not float(value).is_integer():
+        raise InputError(f"--grid {value:g}: rdrop.{key} counts; give whole numbers")
+    count = int(value)
+    text = "every step" if (key, count) == ("every", 1) else label.format(count)
+    return Arm(f"{key}-{count}", text, with_r_drop(**{key: count}), (value,))
+
+
+def _two(*_: object) -> list[Arm]:
+    return [BASELINE, R_DROP]
+
+
+def _watched(*_: object) -> list[Arm]:
+    return [replace(arm, change=_measuring(arm.change)) for arm in (BASELINE, R_DROP)]
+
+
+def _double_batch(recipe: Recipe, _: Grid) -> list[Arm]:
+    times = recipe.rdrop.passes
+    return [
+        Arm("wide-batch", f"baseline, {times} x the batch", _wide_batch),
+        R_DROP,
+        Arm("alpha-0", f"each item {times} times, no KL", with_r_drop(alpha=0.0)),
+        BASELINE,
+    ]
+
+
+def _baselines(recipe: Recipe, _: Grid) -> list[Arm]:
+    decay = 10 * recipe.train.weight_decay or 0.01
+    return [
+        BASELINE,
+        Arm("no-dropout", "no dropout", _without_dropout),
+        Arm("label-smoothing", "label smoothing 0.1", without_r_drop(label_smoothing=0.1)),
+        Arm("weight-decay", f"weight decay {decay:g}", _with_decay(decay)),
+        R_DROP,
+    ]
+
+
+def _wide_batch(recipe: Recipe) -> Recipe:
+    plain = BASELINE.change(recipe)
+    return replace(plain, train=replace(plain.train, batch_size=recipe.rdrop.passes * plain.train.batch_size))
+
+
+def _without_dropout(recipe: Recipe) -> Recipe:
+    names = [field.name for field in fields(recipe.model) if "drop" in field.name]
+    rates = {name: 0.0 for name in names if getattr(recipe.model, name)}
+    return replace(BASELINE.change(recipe), model=replace(recipe.model, **rates))
+
+
+def _with_decay(decay: float) -> Change:
+    def change(recipe: Recipe) -> Recipe:
+        plain = BASELINE.change(recipe)
+        return replace(plain, train=replace(plain.train, weight_decay=decay))
+
+    return change
+
+
+def _measuring(change: Change) -> Change:
+    def measured(recipe: Recipe) -> Recipe:
+        changed = change(recipe)
+        return replace(changed, train=replace(changed.train, consistency_items=CONSISTENCY_ITEMS))
+
+    return measured
+
+
+CONSISTENCY_ITEMS = 256
+
+STUDIES = {
+    study.name: study
+    for study in (
+        Study("compare", "R-Drop against plain dropout", _two),
+        Study("alpha", "the weight of the divergence", _alphas, (0.0, 0.3, 1.0, 3.0, 10.0), ("alpha",), chooses=True),
+        Study("every", "R-Drop at every k-th step only", _every, (1, 2, 5, 10), ("every",)),
+        Study("passes", "the number of passes a step", _passes, (2, 3, 4), ("passes",)),
+        Study("double-batch", "R-Drop against a batch as large as its passes", _double_batch, reference="wide-batch"),
+        Study("cost", "what R-Drop gains by steps and by seconds", _two, always_equal_compute=True),
+        Study("kl", "the KL between sub-models while training, with and without R-Drop", _watched),
+        Study("baselines", "R-Drop against other regularisers", _baselines),
+    )
+}

@@ -1,0 +1,1 @@
+"""What a training step costs, in time and in memory: measured, compared and put into words."""

@@ -1,0 +1,88 @@
+"""JSON read back into dataclasses, every type checked: a file from elsewhere gives its values or a one-line error."""
+
+import json
+import math
+import types
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from regdrop.errors import DataError
+
+T = TypeVar("T")
+
+
+def read_typed(kind: type[T], text: str, source: str) -> T:
+    """Build a dataclass from the JSON object that `asdict` and `json.dumps` made of one.
+
+    Args:
+        kind: a dataclass of str, int, float, bool, None, Any, `tuple[X, ...]`, `dict[str, X]` and further dataclasses.
+        text: one JSON object; keys that the dataclass does not have are ignored.
+        source: what errors call it, such as the file's path.
+
+    Raises:
+        DataError: not JSON, a key is missing, or a value has another type or is not finite; the text names the key.
+
+    Example:
+        >>> from regdrop.studies.statistics import Spread
+        >>> read_typed(Spread, '{"mean": 1, "sd": null, "count": 1}', "spread.json")
+        Spread(mean=1.0, sd=None, count=1)
+    """
+    try:
+        plain = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{source} is not JSON ({' '.join(str(error).split())[:80]}); write it anew") from error
+    built: T = _build(kind, plain, source)
+    return built
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _build(kind: Any, value: Any, place: str) -> Any:
+    if kind is Any:
+        return value
+    if is_dataclass(kind):
+        return _object(kind, value, place)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return None if value is None else _build(arguments[0], value, place)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_build(arguments[0], item, f"{place}[{index}]") for index, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {key: _build(arguments[1], item, f"{place}.{key[:40]}") for key, item in value.items()}
+    return _leaf(origin or kind, value, place)
+
+
+def _object(kind: Any, value: Any, place: str) -> Any:
+    if not isinstance(value, dict):
+        raise _wrong("an object", value, place)
+    hints = get_type_hints(kind)
+    given = [field for field in fields(kind) if field.name in value]
+    needed = [field.name for field in fields(kind) if field.default is field.default_factory is MISSING]
+    missing = [name for name in needed if name not in value]
+    if missing:
+        raise DataError(f"{place} has no {missing[0]!r}; write it anew")
+    return kind(**{field.name: _build(hints[field.name], value[field.name], f"{place}: {field.name}") for field in given})
+
+
+def _leaf(kind: type, value: Any, place: str) -> Any:
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return _finite(value, place)
+    if type(value) is not kind:
+        raise _wrong(f"a {kind.__name__}", value, place)
+    return value
+
+
+def _finite(value: float, place: str) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise _wrong("a finite number", value, place)
+    return number
+
+
+def _wrong(wanted: str, value: Any, place: str) -> DataError:
+    return DataError(f"{place}: expected {wanted} but got {str(value)[:40]!r}; write it anew")
