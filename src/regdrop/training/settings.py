@@ -7,7 +7,7 @@ from regdrop.errors import RecipeError
 from regdrop.tasks.sections import ONE_OR_MORE, ZERO_OR_MORE, check_ranges
 
 DECAY = (0, 0.999999)
-Schedule = Literal["constant_with_warmup", "cosine", "inverse_sqrt", "linear", "polynomial"]
+Schedule = Literal["constant_with_warmup", "cosine", "cosine_restarts", "inverse_sqrt", "linear", "polynomial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,14 @@ class TrainSettings:
         adam_beta2: decay of AdamW's mean of the squared gradient.
         adam_epsilon: added to AdamW's denominator.
         momentum: of SGD.
+        nesterov: SGD looks ahead along its momentum.
         weight_decay: on all weights but biases and normalisation.
         schedule: of the learning rate after the warm-up.
         warmup_steps: steps of linear growth of the learning rate from 0.
+        restart_period: "cosine_restarts" only: steps until the first restart; None: all.
+        restart_growth: each further period is so many times as long as the one before.
+        restart_shrink: each further period begins at so much of the learning rate before.
+        min_learning_rate: "cosine_restarts" only: where the first period ends.
         max_grad_norm: clip the gradient to this global norm; 0 does not clip.
         precision: "fp32", or autocast to "bf16" or "fp16".
         workers: processes that load data; 0 loads in the training process.
@@ -79,19 +84,27 @@ class TrainSettings:
     adam_beta2: float = 0.999
     adam_epsilon: float = 1e-8
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 0.0
     schedule: Schedule = "cosine"
     warmup_steps: int = 0
+    restart_period: int | None = None
+    restart_growth: float = 1.0
+    restart_shrink: float = 1.0
+    min_learning_rate: float = 0.0
     max_grad_norm: float = 0.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     workers: int = 0
 
     def __post_init__(self) -> None:
         counts = ("steps", "batch_size", "eval_every", "micro_batch", "max_tokens", "eval_batch")
+        counts += ("restart_period", "restart_growth")
         amounts = ("learning_rate", "momentum", "weight_decay", "warmup_steps", "max_grad_norm", "workers")
-        amounts += ("adam_epsilon",)
+        amounts += ("adam_epsilon", "min_learning_rate")
         ranges = {**dict.fromkeys(counts, ONE_OR_MORE), **dict.fromkeys(amounts, ZERO_OR_MORE)}
-        check_ranges("train", self, **ranges, adam_beta1=DECAY, adam_beta2=DECAY)
+        check_ranges("train", self, **ranges, adam_beta1=DECAY, adam_beta2=DECAY, restart_shrink=(0, 1))
+        if self.nesterov and not self.momentum:
+            raise RecipeError("train.nesterov looks ahead along the momentum, but train.momentum is 0; set one of them")
         if self.micro_batch is not None and self.max_tokens is not None:
             raise RecipeError(
                 f"train.micro_batch {self.micro_batch} counts items and train.max_tokens {self.max_tokens} tokens; "

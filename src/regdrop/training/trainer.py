@@ -14,6 +14,7 @@ from regdrop.errors import NonFiniteError, RecipeError
 from regdrop.tasks.task import Splits, Task
 from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import RunningMean
+from regdrop.training.restarts import restarting_schedule
 from regdrop.training.settings import TrainSettings
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -56,6 +57,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         self._part: Dataset[Any] = splits.validation
         self._batches = _token_batches(splits, settings, args)
         self._plain = plain
+        self._settings = settings
         if plain is not None and plain.head.shifts:
             self._loss_shifts_labels = True  # else the first label of each row would count among the items
 
@@ -74,6 +76,12 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
             )
         )
         return prepared
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Make the schedule of the recipe; transformers has all but one."""
+        if self._settings.schedule == "cosine_restarts":
+            self.lr_scheduler = restarting_schedule(optimizer or self.optimizer, self._settings)
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell the training data and its batches which epoch begins."""
@@ -150,7 +158,8 @@ def training_arguments(settings: TrainSettings, folder: Path, seed: int, **more:
         output_dir=str(folder),
         max_steps=settings.steps,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
+        # TaskTrainer.create_scheduler makes the one that transformers has not.
+        lr_scheduler_type="constant" if settings.schedule == "cosine_restarts" else settings.schedule,
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
@@ -190,6 +199,6 @@ def _token_batches(splits: Splits, settings: TrainSettings, args: TrainingArgume
 
 def _optimizer_options(settings: TrainSettings) -> dict[str, Any]:
     if settings.optimizer == "sgd":
-        return {"lr": settings.learning_rate, "momentum": settings.momentum}
+        return {"lr": settings.learning_rate, "momentum": settings.momentum, "nesterov": settings.nesterov}
     betas = (settings.adam_beta1, settings.adam_beta2)
     return {"lr": settings.learning_rate, "betas": betas, "eps": settings.adam_epsilon}
