@@ -86,33 +86,3 @@ def _eval(arguments: Namespace, settings: list[str]) -> None:
 
     recipe = load_recipe(arguments.recipe, settings)
     show(evaluate(recipe, arguments.checkpoint or Path(arguments.recipe), split=arguments.split), arguments.json)
-
-
-def add_compare(commands: Any) -> None:
-    """Add the command `compare`."""
-    examples = """\
-  regdrop compare digits_vit                             five seeds with and without R-Drop
-  regdrop compare digits_vit --seeds 10 --out runs/ten   interrupted? the same command continues"""
-    parser = add_command(
-        commands,
-        "compare",
-        _compare,
-        "train with and without R-Drop over several seeds, and test the difference",
-        examples,
-    )
-    add_recipe(parser)
-    parser.add_argument("--seeds", type=int, default=5, help="how many (default: 5)")
-    parser.add_argument("--out", type=Path, help="folder of the comparison (default: runs/compare-RECIPE)")
-    parser.add_argument("--equal-compute", action="store_true", help="add a baseline that trains as long in passes")
-
-
-def _compare(arguments: Namespace, settings: list[str]) -> None:
-    from regdrop.reports.comparison import report_comparison
-    from regdrop.studies.compare import compare
-    from regdrop.training.recipe import load_recipe
-
-    recipe = load_recipe(arguments.recipe, settings)
-    out = arguments.out or Path("runs") / f"compare-{recipe.name}"
-    comparison = compare(recipe, out, seeds=arguments.seeds, equal_compute=arguments.equal_compute)
-    text = report_comparison(comparison, out)
-    print(comparison.to_json() if arguments.json else text)

@@ -134,6 +134,8 @@ def _measuring(change: Change) -> Change:
 
 CONSISTENCY_ITEMS = 256
 
+SEARCH = Study("search", "an alpha searched on the validation part", _alphas, factors=("alpha",), chooses=True)
+
 STUDIES = {
     study.name: study
     for study in (
@@ -145,5 +147,6 @@ STUDIES = {
         Study("cost", "what R-Drop gains by steps and by seconds", _two, always_equal_compute=True),
         Study("kl", "the KL between sub-models while training, with and without R-Drop", _watched),
         Study("baselines", "R-Drop against other regularisers", _baselines),
+        SEARCH,
     )
 }

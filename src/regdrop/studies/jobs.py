@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from regdrop.studies.metrics import SECONDS, SUBMODEL_KL
 from regdrop.training.folder import write
 from regdrop.training.recipe import Recipe
 from regdrop.training.summary import RunSummary
@@ -36,7 +37,8 @@ class Outcome:
 
     Attributes:
         seed: of the run.
-        metrics: of its best weights on the test part, and `seconds`, the time spent training; empty where it failed.
+        metrics: of its best weights on the test part, their `submodel_kl` where it was measured, and `seconds`, the time
+            spent training; empty where it failed.
         failure: why there is nothing to average, None where there is.
         validation: metrics of the same weights on the validation part, which chose them.
     """
@@ -65,7 +67,8 @@ def outcome_of(summary: RunSummary) -> Outcome:
     wrong = [f"its test {key} is {value}" for key, value in summary.test.items() if not math.isfinite(value)]
     if wrong:
         return Outcome(summary.seed, {}, "; ".join(wrong))
-    return Outcome(summary.seed, {**summary.test, "seconds": summary.seconds}, validation=summary.validation)
+    aside = {key: value for key, value in summary.validation.items() if key == SUBMODEL_KL.key}
+    return Outcome(summary.seed, {**summary.test, **aside, SECONDS.key: summary.seconds}, validation=summary.validation)
 
 
 @contextmanager

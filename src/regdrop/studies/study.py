@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from regdrop.errors import InputError, RDropError
+from regdrop.errors import InputError, RDropError, RecipeError
 from regdrop.studies.arms import BASELINE, Arm, compute, longer_baseline
 from regdrop.studies.catalogue import Study
 from regdrop.studies.choice import choose
@@ -54,7 +54,9 @@ class Options:
         return f"--seeds {self.seeds}{grid}{' --equal-compute' if self.equal_compute else ''}"
 
 
-def run_study(study: Study, recipe: Recipe, out: Path, options: Options | None = None) -> StudyResult:
+def run_study(
+    study: Study, recipe: Recipe, out: Path, options: Options | None = None, words: str | None = None
+) -> StudyResult:
     """Train every arm of a study for every seed, and compare the test metrics in pairs.
 
     The arms share seeds, steps and data. Runs that `out` holds already are not repeated, so an interrupted study
@@ -66,6 +68,7 @@ def run_study(study: Study, recipe: Recipe, out: Path, options: Options | None =
         recipe: what to train; the arms change it.
         out: gets `recipe.yaml`, `study.json` and `runs/ARM/seed-N/`.
         options: seeds, grid and the like.
+        words: what the command to repeat it says of them; None: what `options` says.
 
     Raises:
         InputError: options that do not fit the study.
@@ -78,15 +81,23 @@ def run_study(study: Study, recipe: Recipe, out: Path, options: Options | None =
     """
     options = options or Options()
     arms = _arms(study, recipe, options)
-    out.mkdir(parents=True, exist_ok=True)
-    write(out / "recipe.yaml", recipe.to_yaml())
+    _begin(out, recipe)
     results = _run_arms(arms, recipe, out, options)
-    result = conclude(study, recipe, results, options.words())
+    result = conclude(study, recipe, results, words or options.words())
     write(out / STUDY, result.to_json())
     if not result.contrasts:
         first = f", first: {result.failures[0]}" if result.failures else ""
         raise RDropError(f"no seed finished in two arms{first}; see {out}")
     return result
+
+
+def _begin(out: Path, recipe: Recipe) -> None:
+    """Make the folder of a study and write down what it is for."""
+    path, text = out / "recipe.yaml", recipe.to_yaml()
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise RecipeError(f"{path} differs from this recipe; pass another --out, or the same settings")
+    out.mkdir(parents=True, exist_ok=True)
+    write(path, text)
 
 
 def conclude(study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str) -> StudyResult:
@@ -111,13 +122,13 @@ def conclude(study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str
         reference=study.reference,
         arms=tuple(arms),
         contrasts=contrasts,
-        choice=choose(task.best, task.higher_is_better, arms) if study.chooses else None,
+        choice=choose(task.best(recipe.data), task.higher_is_better, arms) if study.chooses else None,
         caveats=(*_scale_caveats(recipe), *_multiplicity(len({(c.treatment, c.reference) for c in contrasts}))),
     )
 
 
 def _arms(study: Study, recipe: Recipe, options: Options) -> list[Arm]:
-    if options.grid and not study.grid:
+    if options.grid and not study.factors:
         raise InputError(f"--grid: the study {study.name} has no grid; leave it out")
     arms = list(study.arms(recipe, options.grid or study.grid))
     if options.equal_compute or study.always_equal_compute:

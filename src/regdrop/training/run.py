@@ -16,6 +16,7 @@ from regdrop.checkpoints.atomic import atomic_path
 from regdrop.errors import NoNoiseError, RecipeError
 from regdrop.passes.attach import RDropHandle, attach
 from regdrop.tasks.task import Splits, Task, find_task
+from regdrop.training.consistency import ConsistencyMonitor
 from regdrop.training.evaluation import load_weights, score
 from regdrop.training.folder import RunFolder, find_weights, write
 from regdrop.training.plain import PlainLoss
@@ -117,7 +118,9 @@ def _trainer(run: _Run) -> TaskTrainer:
         greater_is_better=run.task.higher_is_better,
     )
     plain = None if rdrop.enabled else PlainLoss(run.model, rdrop.label_smoothing)
-    return TaskTrainer(run.task, run.splits, run.model, arguments, settings, plain=plain)
+    items, batch = settings.consistency_items, settings.eval_batch
+    monitor = ConsistencyMonitor(run.model, run.splits, items, batch) if items else None
+    return TaskTrainer(run.task, run.splits, run.model, arguments, settings, plain=plain, monitor=monitor)
 
 
 def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:

@@ -68,6 +68,8 @@ class TrainSettings:
         restart_shrink: each further period begins at so much of the learning rate before.
         min_learning_rate: "cosine_restarts" only: where the first period ends.
         max_grad_norm: clip the gradient to this global norm; 0 does not clip.
+        consistency_items: measure the KL between sub-models on the first so many validation items at each evaluation,
+            with R-Drop or without; training does not feel it. 0 does not measure.
         precision: "fp32", or autocast to "bf16" or "fp16".
         workers: processes that load data; 0 loads in the training process.
     """
@@ -93,6 +95,7 @@ class TrainSettings:
     restart_shrink: float = 1.0
     min_learning_rate: float = 0.0
     max_grad_norm: float = 0.0
+    consistency_items: int = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     workers: int = 0
 

@@ -12,6 +12,7 @@ from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArgum
 
 from regdrop.errors import NonFiniteError, RecipeError
 from regdrop.tasks.task import Splits, Task
+from regdrop.training.consistency import ConsistencyMonitor
 from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import RunningMean
 from regdrop.training.restarts import restarting_schedule
@@ -30,6 +31,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         args: from `training_arguments`.
         settings: gives the optimiser and the size of a batch.
         plain: the loss of training without R-Drop; None where `attach` brings the loss, and to evaluate.
+        monitor: measures more at each evaluation of the validation part.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         settings: TrainSettings,
         *,
         plain: PlainLoss | None = None,
+        monitor: ConsistencyMonitor | None = None,
     ) -> None:
         super().__init__(
             model=model,
@@ -57,6 +60,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         self._part: Dataset[Any] = splits.validation
         self._batches = _token_batches(splits, settings, args)
         self._plain = plain
+        self._monitor = monitor
         self._settings = settings
         if plain is not None and plain.head.shifts:
             self._loss_shifts_labels = True  # else the first label of each row would count among the items
@@ -139,7 +143,8 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
     def _score(self, evaluation: EvalPrediction) -> dict[str, float]:
         """The metrics of a part of the data, its loss last: the one place where that is divided."""
         losses, counts = (np.sum(column, dtype=float) for column in evaluation.predictions[:2])
-        return {**self._task.score(evaluation, self._part), "loss": float(losses / counts)}
+        measured = {} if self._monitor is None else self._monitor.measure()
+        return {**self._task.score(evaluation, self._part), **measured, "loss": float(losses / counts)}
 
     def _not_finite(self, what: str, value: float, step: int) -> NonFiniteError:
         if not self.state.max_steps:  # an evaluation on its own
