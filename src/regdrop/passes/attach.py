@@ -6,13 +6,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from regdrop.errors import InputError, UnsupportedError
-from regdrop.losses.inputs import check_alpha, check_smoothing
+from regdrop.losses.inputs import check_alpha
 from regdrop.passes.dropout import require_noise
 from regdrop.passes.handle import RDropHandle
 from regdrop.passes.heads import HeadName, find_head
 from regdrop.passes.labels import LabelTaker
-from regdrop.passes.loss import ClassOptions
-from regdrop.passes.modes import PER_ROW, ModeName, check_plan
+from regdrop.passes.options import ModeName, PassOptions
 from regdrop.passes.output_layer import FusedHead, find_output_layer
 from regdrop.passes.trainer import attach_callback, declare_shift, is_trainer
 
@@ -106,17 +105,20 @@ def attach(
     if any(isinstance(getattr(hook, "__self__", None), RDropHandle) for hook in module._forward_pre_hooks.values()):
         raise InputError(f"R-Drop is attached to this {type(module).__name__} already; call remove() on its handle")
     check_alpha(alpha)
-    check_smoothing(label_smoothing)
-    check_plan(mode, passes)
-    require_noise(module, per_row=mode in PER_ROW, in_train_mode=True)
+    options = PassOptions(
+        passes=passes,
+        every=every,
+        mode=mode,
+        shared=shared,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+    )
+    require_noise(module, per_row=options.per_row, in_train_mode=True)
     inner = module.get_base_model() if hasattr(module, "get_base_model") else module
     head = find_head(inner, task, labels)
     taker = LabelTaker(module, inner, head, keep_labels)
-    options = ClassOptions(label_smoothing, class_weight)
     layer = find_output_layer(inner, head, fused_head)
-    handle = RDropHandle(
-        module, taker, alpha, passes=passes, every=every, mode=mode, shared=shared, options=options, layer=layer
-    )
+    handle = RDropHandle(module, taker, alpha, options, layer)
     if head.shifts:
         declare_shift(inner, trainer, handle)
     if trainer is not None:

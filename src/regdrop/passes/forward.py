@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from regdrop.passes.batch import Call, batch_size
 from regdrop.passes.labels import Labelled
-from regdrop.passes.modes import Passes, drive
 from regdrop.passes.output_layer import OutputLayer
 from regdrop.passes.outputs import map_tensors, with_loss
+from regdrop.passes.request import Passes, drive
 
 
 class TrainingForward:

@@ -1,19 +1,21 @@
 """RDropHandle: the hooks that `attach` puts on a model, and what they measured."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from regdrop.errors import InputError, UnsupportedError
+from regdrop.errors import UnsupportedError
 from regdrop.passes.batch import Call
 from regdrop.passes.dropout import require_noise
 from regdrop.passes.forward import TrainingForward
 from regdrop.passes.labels import LabelTaker
-from regdrop.passes.loss import ClassOptions, PassLoss, pass_loss
-from regdrop.passes.modes import PER_ROW, ModeName, Passes, start
+from regdrop.passes.loss import PassLoss, pass_loss
+from regdrop.passes.modes import start
+from regdrop.passes.options import PassOptions
 from regdrop.passes.output_layer import OutputLayer
+from regdrop.passes.request import Passes, Request
 
 
 class RDropHandle:
@@ -22,8 +24,7 @@ class RDropHandle:
     Attributes:
         module: the module that carries the hooks.
         alpha: weight of the divergence; may be changed while training, a schedule for example.
-        passes: K.
-        every: R-Drop acts in every k-th step only; see `attach`.
+        options: the options of `attach`; they stay as they were when it was called.
         kl: divergence per valid item in the last training forward, detached; None before and in a plain step.
         task_loss: task loss per valid item, summed over the passes, in the last training forward; detached.
 
@@ -41,22 +42,11 @@ class RDropHandle:
         module: nn.Module,
         taker: LabelTaker,
         alpha: float,
-        *,
-        passes: int,
-        every: int,
-        mode: ModeName,
-        shared: Collection[str],
-        options: ClassOptions,
+        options: PassOptions,
         layer: OutputLayer | None,
     ) -> None:
-        if every < 1:
-            raise InputError(f"every={every} must be at least 1; 1 is R-Drop in every step")
         self.module = module
         self.alpha = alpha
-        self.passes = passes
-        self.every = every
-        self.mode: ModeName = mode
-        self.shared = shared
         self.options = options
         self.kl: Tensor | None = None
         self.task_loss: Tensor | None = None
@@ -120,9 +110,9 @@ class RDropHandle:
             self._refuse_unlabelled(kwargs)
             return None
         if not self._checked:
-            require_noise(module, per_row=self.mode in PER_ROW)
+            require_noise(module, per_row=self.options.per_row)
             self._checked = True
-        self._pending = TrainingForward(module, labelled, self.passes, None if self._rests() else self._begin)
+        self._pending = TrainingForward(module, labelled, self.options.passes, None if self._rests() else self._begin)
         if self._layer is not None:
             self._pending.layer = self._layer.left_out(self._pending.first, self._taker.head.labels)
         return self._pending.first
@@ -139,10 +129,10 @@ class RDropHandle:
         """Whether this forward is a plain one."""
         step = self._forwards if self._step is None else self._step
         self._forwards += 1
-        return step % self.every != 0
+        return step % self.options.every != 0
 
     def _begin(self, call: Call) -> Passes:
-        return start(self.mode, call, self.passes, self.shared)
+        return start(Request(self.module, call, self.options, self._again))
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG002 - a hook's signature
@@ -156,7 +146,7 @@ class RDropHandle:
         return pending.returned(stacked, result.loss)
 
     def _again(self, call: Call) -> Any:
-        """A further pass, called as a module so that the hooks of others act too."""
+        """A further forward, called as a module so that the hooks of others act too."""
         self._inside = True
         try:
             return self.module(*call.args, **call.kwargs)

@@ -11,6 +11,7 @@ from regdrop.losses.linear import linear_r_drop_loss
 from regdrop.losses.rdrop import RDropOutput, r_drop_loss
 from regdrop.passes.heads import Head, decided_task
 from regdrop.passes.labels import Labelled
+from regdrop.passes.options import PassOptions
 from regdrop.passes.output_layer import OutputLayer
 from regdrop.passes.outputs import logits_of
 from regdrop.passes.targets import count_items, loss_target
@@ -23,14 +24,6 @@ ROUTER_LOSSES = {
     "encoder_z_loss": "router_z_loss_coef",
     "decoder_z_loss": "router_z_loss_coef",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ClassOptions:
-    """What `r_drop_loss` takes for classification alone."""
-
-    label_smoothing: float = 0.0
-    class_weight: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,7 @@ def pass_loss(
     output: Any,
     labelled: Labelled,
     alpha: float,
-    options: ClassOptions,
+    options: PassOptions,
     layer: OutputLayer | None = None,
 ) -> PassLoss:
     """The R-Drop loss of a stacked output, and of its router's auxiliary losses if it reports any.
@@ -71,7 +64,7 @@ def pass_loss(
         output: its output with batch tensors stacked `(K, B, ...)`.
         labelled: the targets of one pass, and the number of items of the global batch if it is known.
         alpha: weight of the divergence.
-        options: of the classification loss.
+        options: of the loss.
         layer: an output layer that was left out of the forward, so that the logits are hidden states.
     """
     if labelled.shifted:
@@ -95,7 +88,7 @@ def _part(
     labels: Tensor,
     labelled: Labelled,
     alpha: float,
-    options: ClassOptions,
+    options: PassOptions,
     layer: OutputLayer | None,
 ) -> PassLoss:
     target, ignore_index = loss_target(head, logits, labels)

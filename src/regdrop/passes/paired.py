@@ -7,7 +7,9 @@ from torch import nn
 
 from regdrop.passes.batch import Call
 from regdrop.passes.dropout import require_noise
-from regdrop.passes.modes import PER_ROW, ModeName, drive, start
+from regdrop.passes.modes import start
+from regdrop.passes.options import ModeName, PassOptions
+from regdrop.passes.request import Request, drive
 
 
 def paired_forward(
@@ -59,10 +61,11 @@ def paired_forward(
         torch.Size([2, 4, 3])
         >>> r_drop_loss(logits, torch.tensor([0, 1, 2, 0]), alpha=1.0).loss.backward()
     """
-    steps = start(mode, Call(args, kwargs), passes, shared)
-    require_noise(model, per_row=mode in PER_ROW)
+    options = PassOptions(passes=passes, mode=mode, shared=shared)
+    require_noise(model, per_row=options.per_row)
 
     def forward(call: Call) -> Any:
         return model(*call.args, **call.kwargs)
 
+    steps = start(Request(model, Call(args, kwargs), options, forward))
     return drive(steps, forward(next(steps)), forward)
