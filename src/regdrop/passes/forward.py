@@ -10,7 +10,7 @@ from regdrop.passes.batch import Call, batch_size
 from regdrop.passes.labels import Labelled
 from regdrop.passes.output_layer import OutputLayer
 from regdrop.passes.outputs import map_tensors, with_loss
-from regdrop.passes.request import Passes, drive
+from regdrop.passes.request import Passes, finish
 
 
 class TrainingForward:
@@ -36,10 +36,10 @@ class TrainingForward:
         self._steps = None if begin is None else begin(call)
         self.first = call if self._steps is None else next(self._steps)
 
-    def stacked(self, output: Any, again: Callable[[Call], Any]) -> Any:
-        """The output with batch tensors `(K, B, ...)`; further passes are run as the mode asks for them."""
+    def stacked(self, output: Any) -> Any:
+        """The output with batch tensors `(K, B, ...)`, once the mode has run what is left of the passes."""
         if self._steps is not None:
-            return drive(self._steps, output, again)
+            return finish(self._steps, output)
 
         def expand(tensor: Tensor) -> Tensor:
             return tensor.expand(self._passes, *tensor.shape) if tensor.shape[:1] == (self._size,) else tensor

@@ -113,8 +113,7 @@ class RDropHandle:
             require_noise(module, per_row=self.options.per_row)
             self._checked = True
         self._pending = TrainingForward(module, labelled, self.options.passes, None if self._rests() else self._begin)
-        if self._layer is not None:
-            self._pending.layer = self._layer.left_out(self._pending.first, self._taker.head.labels)
+        self._pending.layer = self._leave_layer_out(self._pending.first)
         return self._pending.first
 
     def _refuse_unlabelled(self, kwargs: dict[str, Any]) -> None:
@@ -132,22 +131,27 @@ class RDropHandle:
         return step % self.options.every != 0
 
     def _begin(self, call: Call) -> Passes:
-        return start(Request(self.module, call, self.options, self._again))
+        return start(Request(self.module, call, self.options, self._aside))
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:  # noqa: ARG002 - a hook's signature
         pending, self._pending = self._pending, None
         if pending is None:
             return None
-        stacked = pending.stacked(output, self._again)
+        stacked = pending.stacked(output)
         taker = self._taker
         result = pass_loss(taker.model, taker.head, stacked, pending.labelled, self.alpha, self.options, pending.layer)
         self._record(result, pending.plain)
         return pending.returned(stacked, result.loss)
 
-    def _again(self, call: Call) -> Any:
-        """A further forward, called as a module so that the hooks of others act too."""
+    def _leave_layer_out(self, call: Call) -> OutputLayer | None:
+        """Leave the output layer out of the coming forward, which puts it back; None where that is not to be had."""
+        return None if self._layer is None else self._layer.left_out(call, self._taker.head.labels)
+
+    def _aside(self, call: Call) -> Any:
+        """A forward aside from the caller's, called as a module so that the hooks of others act too."""
         self._inside = True
+        self._leave_layer_out(call)
         try:
             return self.module(*call.args, **call.kwargs)
         finally:

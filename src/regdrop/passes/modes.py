@@ -2,9 +2,10 @@
 
 from regdrop.passes.options import ModeName
 from regdrop.passes.repeated import concat, sequential
+from regdrop.passes.replay import replay
 from regdrop.passes.request import Mode, Passes, Request
 
-MODES: dict[ModeName, Mode] = {"concat": concat, "sequential": sequential}
+MODES: dict[ModeName, Mode] = {"concat": concat, "sequential": sequential, "replay": replay}
 
 
 def start(request: Request) -> Passes:

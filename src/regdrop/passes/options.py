@@ -9,7 +9,7 @@ from torch import Tensor
 from regdrop.errors import InputError, nearest
 from regdrop.losses.inputs import check_smoothing
 
-ModeName = Literal["concat", "sequential"]
+ModeName = Literal["concat", "sequential", "replay"]
 PER_ROW = frozenset({"concat"})  # modes whose passes are rows of one batch: one draw for the batch would not differ
 
 

@@ -9,7 +9,7 @@ from regdrop.passes.batch import Call
 from regdrop.passes.dropout import require_noise
 from regdrop.passes.modes import start
 from regdrop.passes.options import ModeName, PassOptions
-from regdrop.passes.request import Request, drive
+from regdrop.passes.request import Request, finish
 
 
 def paired_forward(
@@ -34,7 +34,8 @@ def paired_forward(
         mode: "concat": one forward of `[x; x]`, fastest on most hardware; BatchNorm sees the K*B rows at once and
             updates its running statistics once. "sequential": K forwards of x, the activations of which add up all the
             same; BatchNorm updates K times. Inputs that are flattened over the batch (packed sequences, image patches)
-            need "sequential".
+            need "sequential" or "replay". "replay": the bits of "sequential" with the activations of one pass: all but
+            the last keep none and are run again in backward, until which the model must not be changed.
         shared: keywords not to repeat although their dimension 0 has the batch size.
         kwargs: keyword arguments of its forward, for one pass. Leave labels out: the model's own loss is not needed.
 
@@ -68,4 +69,4 @@ def paired_forward(
         return model(*call.args, **call.kwargs)
 
     steps = start(Request(model, Call(args, kwargs), options, forward))
-    return drive(steps, forward(next(steps)), forward)
+    return finish(steps, forward(next(steps)))

@@ -1,9 +1,9 @@
 """What a mode is asked to run, and the protocol by which it runs it.
 
-A mode is a generator: it yields the arguments of a forward, is sent what the model returned, and may yield further
-calls; what it returns at last is the model's output with every batch tensor stacked to `(K, B, ...)`, pass by pass.
-The first call it yields is the caller's own forward. What has to run before that one goes through `Request.forward`,
-and what has to hold during a forward (hooks, a saved random state) stands around its `yield`.
+A mode is a generator that yields once: the arguments of the forward that its caller makes, and is sent what the model
+returned. Further forwards, before that one or after it, go through `Request.forward`, and what has to hold during the
+caller's (hooks, a saved random state) stands around the `yield`. What it returns at last is the model's output with
+every batch tensor stacked to `(K, B, ...)`, pass by pass.
 """
 
 from collections.abc import Callable, Generator
@@ -35,11 +35,10 @@ Passes = Generator[Call, Any, Any]
 Mode = Callable[[Request], Passes]
 
 
-def drive(steps: Passes, output: Any, forward: Callable[[Call], Any]) -> Any:
-    """Hand the first output to a mode, run the further forwards it asks for, and return its result."""
-    while True:
-        try:
-            call = steps.send(output)
-        except StopIteration as end:
-            return end.value
-        output = forward(call)
+def finish(steps: Passes, output: Any) -> Any:
+    """Hand a mode the output of its caller's forward, and return its result."""
+    try:
+        steps.send(output)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a mode yields once; further forwards go through Request.forward")
