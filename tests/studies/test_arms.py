@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from regdrop.studies.arms import BASELINE, LONG_BASELINE, R_DROP
+import pytest
+
+from regdrop.studies.arms import BASELINE, R_DROP, compute, longer_baseline
 from tiny import tiny_recipe
 
 
@@ -13,10 +15,14 @@ def test_arms_differ_in_r_drop_alone():
     assert replace(plain, rdrop=with_r_drop.rdrop) == with_r_drop
 
 
-def test_the_longer_baseline_makes_as_many_passes_as_r_drop():
-    recipe = tiny_recipe(rdrop__passes=3)
-    longer = LONG_BASELINE.change(recipe)
-    assert longer.train.steps * 1 == R_DROP.change(recipe).train.steps * recipe.rdrop.passes
+@pytest.mark.parametrize(("passes", "every"), [(2, 1), (3, 1), (2, 3), (4, 2)])
+def test_the_longer_baseline_makes_as_many_passes_as_r_drop(passes, every):
+    recipe = tiny_recipe(rdrop__passes=passes, rdrop__every=every)
+    times = compute(R_DROP.change(recipe)) / compute(BASELINE.change(recipe))
+    longer = longer_baseline(times).change(recipe)
+    steps = recipe.train.steps  # one in `every` makes all passes, the others one
+    assert longer.train.steps == round(steps / every) * passes + (steps - round(steps / every))
+    assert compute(longer) == pytest.approx(compute(R_DROP.change(recipe)))
     assert not longer.rdrop.enabled
     assert replace(longer, train=recipe.train) == BASELINE.change(recipe)
 

@@ -63,5 +63,13 @@ def test_the_limit_of_few_seeds_is_named_only_where_it_binds():
 def test_metrics_are_scaled_and_unknown_ones_are_shown_as_they_are():
     assert ACCURACY.show(0.98765) == "98.77"
     assert SECONDS.show(1.26) == "1.3"
-    assert metric("bleu").title == "bleu"
-    assert metric("bleu").show(27.5, "+") == "+27.5000"
+    assert metric("wit").title == "wit"
+    assert metric("wit").show(27.5, "+") == "+27.5000"
+
+
+def test_many_seeds_have_their_bootstrap_interval_told():
+    many = {seed: 0.01 + 0.001 * (seed % 5) for seed in range(12)}
+    difference = paired_difference(many, dict.fromkeys(many, 0.0))
+    told = f"bootstrap {100 * difference.bootstrap_low:+.2f} to {100 * difference.bootstrap_high:+.2f}; sign-flip p"
+    assert told in say(ACCURACY, many, dict.fromkeys(many, 0.0))
+    assert "bootstrap" not in say(ACCURACY, UP)

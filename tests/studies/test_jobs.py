@@ -1,66 +1,99 @@
-"""Jobs: finished runs stay, failures are kept and isolated, other recipes are refused."""
+"""Locks, notes and outcomes of single jobs."""
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from regdrop.errors import NoNoiseError, RecipeError
-from regdrop.studies.jobs import Job, run_folder, run_jobs
+from regdrop.errors import DataError
+from regdrop.studies.jobs import Job, JobState, Outcome, claim, note_state, outcome_of, read_state, run_folder
 from regdrop.training.summary import RunSummary
 from tiny import tiny_recipe
 
-
-def job(out, recipe, seed=0, arm="arm"):
-    return Job(arm, recipe, seed, run_folder(out, arm, seed))
-
-
-def test_outcomes_are_the_test_metrics_and_seconds_of_the_summaries(tmp_path):
-    jobs = [job(tmp_path, tiny_recipe(), seed) for seed in (3, 1)]
-    outcomes = run_jobs(jobs, progress=False)
-    assert [outcome.seed for outcome in outcomes] == [3, 1]
-    for one, outcome in zip(jobs, outcomes, strict=True):
-        summary = RunSummary.from_json((one.folder / "summary.json").read_text())
-        assert outcome.metrics == {**summary.test, "seconds": summary.seconds}
-        assert outcome.failure is None
-
-
-def test_a_finished_run_is_read_and_not_repeated(tmp_path):
-    jobs = [job(tmp_path, tiny_recipe())]
-    first = run_jobs(jobs, progress=False)
-    before = {path: path.stat().st_mtime_ns for path in jobs[0].folder.rglob("*")}
-    assert run_jobs(jobs, progress=False) == first
-    assert {path: path.stat().st_mtime_ns for path in jobs[0].folder.rglob("*")} == before
-
-
-def test_a_run_that_meets_nan_is_recorded_and_the_next_one_starts(tmp_path, capsys):
-    broken = tiny_recipe(train__learning_rate=1e30)
-    jobs = [job(tmp_path, broken, arm="broken"), job(tmp_path, tiny_recipe(), arm="sound")]
-    failed, finished = run_jobs(jobs)
-    assert failed.metrics == {}
-    assert failed.failure.startswith("NonFiniteError: ")
-    assert "step" in failed.failure
-    assert finished.failure is None
-    told = capsys.readouterr().err
-    assert f"broken, seed 0: failed ({failed.failure})" in told
-    assert f"sound, seed 0: test accuracy (%) {100 * finished.metrics['accuracy']:.2f}, loss (nats)" in told
+HOLDER = """
+import sys, time
+from filelock import FileLock
+lock = FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+time.sleep(60)
+"""
+SUMMARY = RunSummary(
+    recipe="tiny",
+    seed=3,
+    rdrop={},
+    steps=6,
+    best_step=3,
+    validation={"accuracy": 0.5},
+    test={"accuracy": 0.4, "loss": 1.0},
+    signatures={},
+    seconds=2.0,
+    versions={},
+)
 
 
-def test_the_disk_may_fail_one_run_alone(tmp_path):
-    jobs = [job(tmp_path, tiny_recipe(), arm=arm) for arm in ("blocked", "free")]
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "blocked").write_text("a file where the folder should be")
-    blocked, free = run_jobs(jobs, progress=False)
-    assert blocked.failure.startswith(("FileExistsError", "NotADirectoryError"))
-    assert free.failure is None
+@pytest.fixture
+def job(tmp_path):
+    return Job("arm", tiny_recipe(), 3, run_folder(tmp_path, "arm", 3))
 
 
-def test_a_folder_of_another_recipe_is_refused(tmp_path):
-    first = job(tmp_path, tiny_recipe())
-    run_jobs([first], progress=False)
-    with pytest.raises(RecipeError, match="another --out"):
-        run_jobs([dataclasses.replace(first, recipe=tiny_recipe(train__steps=7))], progress=False)
+def test_a_job_is_claimed_once_and_again_after_its_holder_was_killed(job):
+    with claim(job) as mine:
+        assert mine
+    lock = job.folder.with_name("seed-3.lock")
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with claim(job) as mine:
+        assert not mine
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    with claim(job) as mine:
+        assert mine
 
 
-def test_what_would_stop_every_run_is_raised_at_once(tmp_path):
-    with pytest.raises(NoNoiseError):
-        run_jobs([job(tmp_path, tiny_recipe(model__dropout=0.0))], progress=False)
+def test_notes_are_found_until_they_are_taken_away(job):
+    job.folder.parent.mkdir(parents=True)
+    assert read_state(job, 0.0) == JobState()
+    for state in (JobState(2), JobState(failure="RuntimeError: no")):
+        note_state(job, state)
+        assert read_state(job, 0.0) == state
+    note_state(job, None)
+    note_state(job, None)
+    assert read_state(job, 0.0) == JobState()
+
+
+def test_notes_older_than_the_study_do_not_count(job):
+    job.folder.parent.mkdir(parents=True)
+    note_state(job, JobState(failure="RuntimeError: no"))
+    note = next(job.folder.parent.glob("*.json"))
+    os.utime(note, (100, 100))
+    assert read_state(job, 100.0).failure
+    assert read_state(job, 100.5) == JobState()
+    assert read_state(job, time.time()) == JobState()
+
+
+def test_a_damaged_note_is_an_error_that_names_it(job):
+    job.folder.parent.mkdir(parents=True)
+    note_state(job, JobState(1))
+    note = next(job.folder.parent.glob("*.json"))
+    note.write_text("{")
+    with pytest.raises(DataError, match=r"seed-3\.state\.json is not JSON"):
+        read_state(job, 0.0)
+
+
+def test_an_outcome_keeps_test_and_validation_apart():
+    assert outcome_of(SUMMARY) == Outcome(3, {"accuracy": 0.4, "loss": 1.0, "seconds": 2.0}, None, {"accuracy": 0.5})
+
+
+def test_what_was_measured_aside_of_the_validation_part_is_among_the_metrics():
+    watched = dataclasses.replace(SUMMARY, validation={"accuracy": 0.5, "submodel_kl": 0.1})
+    assert outcome_of(watched).metrics["submodel_kl"] == 0.1
+
+
+def test_a_metric_that_is_not_finite_is_a_failure():
+    broken = dataclasses.replace(SUMMARY, test={"accuracy": float("nan")})
+    assert outcome_of(broken) == Outcome(3, {}, "its test accuracy is nan")

@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from comparisons import BASELINE, R_DROP, arm_result, comparison_of
-from regdrop.studies.comparison import contrast_arms
+from comparisons import BASELINE, R_DROP, arm_result, comparison_of, study_of
+from regdrop.errors import DataError
+from regdrop.studies.result import Choice, contrast_arms, read_study
 
 
 def test_contrasts_cover_every_metric_of_every_reference_in_order():
     treatment = arm_result("r-drop", "R-Drop", 2, R_DROP)
     references = [arm_result("baseline", "baseline", 1, BASELINE), arm_result("longer", "longer", 1, BASELINE[::-1])]
-    found = [(contrast.reference, contrast.metric) for contrast in contrast_arms(treatment, references)]
+    found = [
+        (contrast.reference, contrast.metric) for contrast in contrast_arms((treatment, one) for one in references)
+    ]
     assert found == [(name, key) for name in ("baseline", "longer") for key in ("accuracy", "loss")]
 
 
@@ -52,3 +55,42 @@ def test_json_holds_every_outcome_and_contrast():
     assert outcomes[3]["failure"] == "failed"
     assert written["contrasts"][0]["difference"]["mean"] == comparison.contrasts[0].difference.mean
     assert written["contrasts"][0]["finding"] == comparison.contrasts[0].finding
+
+
+def swept():
+    arms = [arm_result(f"alpha-{index}", f"alpha = {index}", 2, R_DROP, (float(index),)) for index in (1, 2)]
+    first = arm_result("baseline", "baseline", 1, [*BASELINE[:3], "failed"])
+    return study_of(
+        first, *arms, study="alpha", factors=("alpha",), choice=Choice("alpha-1", "accuracy", 0.9, "Words.")
+    )
+
+
+@pytest.mark.parametrize("study", [swept(), comparison_of(BASELINE, R_DROP)], ids=["sweep", "pair"])
+def test_a_study_is_read_back_as_it_was_written(tmp_path, study):
+    (tmp_path / "study.json").write_text(study.to_json())
+    assert read_study(tmp_path) == study
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda study: study.pop("arms"), "has no 'arms'"),
+        (lambda study: study.update(arms={}), "expected a tuple but got"),
+        (lambda study: study["arms"][0].update(steps="many"), r"arms\[0\]: steps: expected a int but got 'many'"),
+        (lambda study: study["arms"][1]["outcomes"][0]["metrics"].update(loss=None), r"metrics.loss: expected"),
+        (lambda study: study.update(reference="nobody"), "the arm 'nobody', which it does not have"),
+        (lambda study: study["contrasts"][0].update(treatment="nobody"), "the arm 'nobody'"),
+    ],
+)
+def test_a_damaged_study_is_refused_by_file_and_key(tmp_path, change, message):
+    values = json.loads(comparison_of(BASELINE, R_DROP).to_json())
+    change(values)
+    (tmp_path / "study.json").write_text(json.dumps(values))
+    with pytest.raises(DataError, match=message) as caught:
+        read_study(tmp_path)
+    assert str(tmp_path / "study.json") in str(caught.value)
+
+
+def test_a_missing_study_is_refused(tmp_path):
+    with pytest.raises(DataError, match="expected the folder of a finished study"):
+        read_study(tmp_path)

@@ -108,3 +108,52 @@ def test_failed_runs_are_refused_rather_than_averaged(values):
 def test_sides_without_a_common_seed_are_refused():
     with pytest.raises(InputError, match=r"\[0\] and \[1\] have none in common"):
         paired_difference({0: 1.0}, {1: 1.0})
+
+
+def seeded(values):
+    return dict(enumerate(values))
+
+
+pairs = st.lists(st.tuples(numbers, numbers), min_size=2, max_size=12)
+
+
+@given(pairs)
+@settings(max_examples=40, deadline=None)
+def test_swapping_the_sides_mirrors_the_difference(values):
+    ours, theirs = (seeded(side) for side in zip(*values, strict=True))
+    one, other = paired_difference(ours, theirs), paired_difference(theirs, ours)
+    assert one.mean == pytest.approx(-other.mean, abs=1e-9)
+    assert one.p_value == pytest.approx(other.p_value)
+    assert (one.low is None) == (other.low is None)
+    if one.low is not None:
+        assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-6)
+
+
+@given(pairs, st.floats(0.1, 10), st.floats(-10, 10))
+@settings(max_examples=40, deadline=None)
+def test_units_and_offsets_shared_by_both_sides_do_not_matter(values, scale, offset):
+    ours, theirs = zip(*values, strict=True)
+    one = paired_difference(seeded(ours), seeded(theirs))
+    moved = [seeded([scale * value + offset for value in side]) for side in (ours, theirs)]
+    other = paired_difference(*moved)
+    assert other.mean == pytest.approx(scale * one.mean, abs=1e-6)
+    if one.low is not None and one.high - one.low > 1e-3:
+        assert (other.low, other.high) == pytest.approx((scale * one.low, scale * one.high), abs=1e-5)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    zeros = seeded([0.0] * 5)
+    intervals = [paired_difference(seeded(rng.normal(0.3, 1.0, 5)), zeros) for _ in range(400)]
+    covered = sum(found.low <= 0.3 <= found.high for found in intervals)
+    assert stats.binomtest(covered, 400, 0.95).pvalue > 0.001
+
+
+def test_ten_seeds_have_a_bootstrap_interval_near_the_t_interval_and_fewer_have_none():
+    differences = np.random.default_rng(2).normal(1.0, 0.5, 30)
+    found = paired_difference(seeded(differences), seeded(np.zeros(30)))
+    assert (found.bootstrap_low, found.bootstrap_high) == pytest.approx((found.low, found.high), abs=0.1)
+    assert found == paired_difference(seeded(differences), seeded(np.zeros(30)))
+    nine = paired_difference(seeded(differences[:9]), seeded(np.zeros(9)))
+    assert nine.bootstrap_low is nine.bootstrap_high is None
+    assert paired_difference(seeded([1.0] * 12), seeded([0.0] * 12)).bootstrap_low is None

@@ -28,7 +28,7 @@ def finding(metric: Metric, difference: PairedDifference, treatment: str, refere
     if difference.low is None or difference.high is None:
         return f"{head}: {size} in {seeds}: no spread, so nothing is shown; run more seeds."
     interval = f"95 % interval {metric.show(difference.low, '+')} to {metric.show(difference.high, '+')}"
-    p_value = _p_value(difference)
+    p_value = f"{_bootstrap(metric, difference)}{_p_value(difference)}"
     if not difference.shown:
         return f"{head}: no difference shown ({size} in {seeds}; the {interval} contains 0; {p_value})."
     if difference.p_value > max(0.05, smallest_p_value(len(difference.seeds))):
@@ -57,6 +57,11 @@ def count_seeds(seeds: int) -> str:
         ('1 seed', '5 seeds')
     """
     return f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"
+
+
+def _bootstrap(metric: Metric, difference: PairedDifference) -> str:
+    low, high = difference.bootstrap_low, difference.bootstrap_high
+    return "" if low is None or high is None else f"bootstrap {metric.show(low, '+')} to {metric.show(high, '+')}; "
 
 
 def _p_value(difference: PairedDifference) -> str:

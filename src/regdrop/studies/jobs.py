@@ -37,8 +37,8 @@ class Outcome:
 
     Attributes:
         seed: of the run.
-        metrics: of its best weights on the test part, their `submodel_kl` where it was measured, and `seconds`, the time
-            spent training; empty where it failed.
+        metrics: of its best weights on the test part, their `submodel_kl` where it was measured, and `seconds`, the
+            time spent training; empty where it failed.
         failure: why there is nothing to average, None where there is.
         validation: metrics of the same weights on the validation part, which chose them.
     """

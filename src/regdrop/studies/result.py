@@ -168,8 +168,9 @@ def contrast_arms(pairs: Iterable[tuple[ArmResult, ArmResult]]) -> tuple[Contras
 def _checked(study: StudyResult, path: Path) -> StudyResult:
     """Refuse names that lead nowhere."""
     names = {arm.name for arm in study.arms}
-    used = {study.reference, *(name for contrast in study.contrasts for name in (contrast.treatment, contrast.reference))}
-    unknown = (used | ({study.choice.arm} if study.choice else set())) - names
+    compared = {name for contrast in study.contrasts for name in (contrast.treatment, contrast.reference)}
+    chosen = {study.choice.arm} if study.choice else set()
+    unknown = ({study.reference} | compared | chosen) - names
     if unknown:
         raise DataError(f"{path} speaks of the arm {min(unknown)[:40]!r}, which it does not have; run the study again")
     return study

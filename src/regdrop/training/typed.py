@@ -4,7 +4,7 @@ import json
 import math
 import types
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from regdrop.errors import DataError
 
@@ -15,7 +15,8 @@ def read_typed(kind: type[T], text: str, source: str) -> T:
     """Build a dataclass from the JSON object that `asdict` and `json.dumps` made of one.
 
     Args:
-        kind: a dataclass of str, int, float, bool, None, Any, `tuple[X, ...]`, `dict[str, X]` and further dataclasses.
+        kind: a dataclass of str, int, float, bool, None, Any, `tuple[X, ...]`, `dict[str, X]`, `Literal` texts and
+            further dataclasses.
         text: one JSON object; keys that the dataclass does not have are ignored.
         source: what errors call it, such as the file's path.
 
@@ -23,9 +24,9 @@ def read_typed(kind: type[T], text: str, source: str) -> T:
         DataError: not JSON, a key is missing, or a value has another type or is not finite; the text names the key.
 
     Example:
-        >>> from regdrop.studies.statistics import Spread
-        >>> read_typed(Spread, '{"mean": 1, "sd": null, "count": 1}', "spread.json")
-        Spread(mean=1.0, sd=None, count=1)
+        >>> from regdrop.diagnostics.calibration import Bin
+        >>> read_typed(Bin, '{"low": 0, "high": 0.5, "items": 0, "confidence": null, "accuracy": null}', "bin.json")
+        Bin(low=0.0, high=0.5, items=0, confidence=None, accuracy=None)
     """
     try:
         plain = json.loads(text, parse_constant=_refuse_constant)
@@ -47,6 +48,8 @@ def _build(kind: Any, value: Any, place: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return None if value is None else _build(arguments[0], value, place)
+    if origin is Literal:
+        return _choice(arguments, value, place)
     if origin is tuple and isinstance(value, list):
         return tuple(_build(arguments[0], item, f"{place}[{index}]") for index, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
@@ -58,12 +61,18 @@ def _object(kind: Any, value: Any, place: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong("an object", value, place)
     hints = get_type_hints(kind)
-    given = [field for field in fields(kind) if field.name in value]
+    given = [field.name for field in fields(kind) if field.name in value]
     needed = [field.name for field in fields(kind) if field.default is field.default_factory is MISSING]
     missing = [name for name in needed if name not in value]
     if missing:
         raise DataError(f"{place} has no {missing[0]!r}; write it anew")
-    return kind(**{field.name: _build(hints[field.name], value[field.name], f"{place}: {field.name}") for field in given})
+    return kind(**{name: _build(hints[name], value[name], f"{place}: {name}") for name in given})
+
+
+def _choice(choices: tuple[Any, ...], value: Any, place: str) -> Any:
+    if not isinstance(value, str) or value not in choices:
+        raise _wrong(f"one of {', '.join(map(str, choices))}", value, place)
+    return value
 
 
 def _leaf(kind: type, value: Any, place: str) -> Any:
