@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from regdrop.errors import DataError
+from regdrop.tasks.holdout import hold_out_indices
 
 Transform = Callable[[Tensor, Tensor], Tensor]
 
@@ -84,10 +84,8 @@ def hold_out(images: Part, count: int) -> tuple[Part, Part]:
         >>> len(rest), len(held)
         (7, 3)
     """
-    if not 0 < count < len(images):
-        raise DataError(f"cannot hold out {count} of {len(images)} images; choose between 1 and {len(images) - 1}")
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    return images[order[count:]], images[order[:count]]
+    left, held = hold_out_indices(len(images), count)
+    return images[left], images[held]
 
 
 class ImageDataset(Dataset[dict[str, Tensor]]):

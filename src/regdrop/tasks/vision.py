@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
+from regdrop.tasks.answers import class_answers
 from regdrop.tasks.images import ImageDataset, LabelledImages, collate, hold_out
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
 from regdrop.tasks.sources.cifar import read_cifar
@@ -99,12 +97,6 @@ def _check_fit(images: LabelledImages, model: ViTModel) -> None:
             raise RecipeError(f"the images have {found} {key}, the recipe says {given}; pass --model.{key} {found}")
 
 
-def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The cross-entropy of each image, that it counts once, and the class chosen for it."""
-    losses = cross_entropy(logits.float(), labels, reduction="none")
-    return losses, torch.ones_like(labels), logits.argmax(-1)
-
-
 def _score(evaluation: EvalPrediction, _part: Dataset[Any]) -> dict[str, float]:
     return {"accuracy": float(np.mean(evaluation.predictions[2] == evaluation.label_ids))}
 
@@ -114,7 +106,7 @@ TASK = Task(
     model=ViTModel,
     load=load_images,
     build=build_vit,
-    condense=_answers,
+    condense=class_answers,
     score=_score,
     best=lambda _data: "accuracy",
     load_pretrained=load_pretrained,

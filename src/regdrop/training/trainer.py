@@ -89,7 +89,8 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell the training data and its batches which epoch begins."""
-        for part in (self.train_dataset, self._batches):
+        parts: tuple[Any, ...] = (self.train_dataset, self._batches)
+        for part in parts:
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
 
