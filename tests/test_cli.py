@@ -33,7 +33,7 @@ def test_help_teaches_by_example_without_waiting_for_torch():
     code = "import sys, regdrop.cli\ntry: regdrop.cli.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     done = shell("-c", code)
     assert done.returncode == 0, done.stderr
-    for command in ("recipes", "train", "eval", "compare", "convert", "alpha"):
+    for command in ("recipes", "train", "eval", "compare", "study", "convert", "alpha"):
         assert command in done.stdout
         shown = shell("-m", "regdrop", command, "--help").stdout
         assert f"examples:\n  regdrop {command}" in shown
@@ -146,7 +146,35 @@ def test_compare_prints_a_table_or_json(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "regdrop.attach" in text
     assert main([*words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "all" / "comparison.json").read_text())
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "all" / "study.json").read_text())
+
+
+def test_study_sweeps_a_grid_and_writes_its_report(tmp_path, capsys):
+    out = tmp_path / "sweep"
+    words = ["study", "alpha", "digits_vit", "--seeds", "1", "--grid", "0.5,2", "--out", str(out), *TINY]
+    assert main([*words, "--json"]) == 0
+    study = json.loads(capsys.readouterr().out)
+    assert study == json.loads((out / "study.json").read_text())
+    assert [arm["label"] for arm in study["arms"]] == ["baseline", "alpha = 0.5", "alpha = 2", "alpha = 4"]
+    assert study["choice"]["finding"] in (out / "study.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["study", "alhpa", "digits_vit"], "unknown study 'alhpa': did you mean 'alpha'?"),
+        (["study", "kl", "digits_vit", "--grid", "1"], "--grid: the study kl has no grid"),
+        (["study", "every", "digits_vit", "--grid", "1.5"], "--grid 1.5: rdrop.every counts; give whole numbers"),
+        (["study", "alpha", "digits_vit", "--trials", "3"], "--trials: the study alpha tries its grid"),
+        (["study", "alpha", "digits_vit", "--seeds", "0"], "--seeds 0: a study needs at least 1"),
+        (["compare", "digits_vit", "--workers", "0"], "--workers 0: a study needs at least 1"),
+    ],
+)
+def test_a_study_that_cannot_be_is_refused_before_it_begins(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_convert_fits_a_checkpoint_and_says_what_it_wrote(tmp_path, capsys):

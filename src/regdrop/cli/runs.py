@@ -48,20 +48,20 @@ def add_train(commands: Any) -> None:
 
 
 def _train(arguments: Namespace, settings: list[str]) -> None:
-    from regdrop.reports.run import report_run
+    from regdrop.reports.run import draw_run
     from regdrop.training.recipe import load_recipe
     from regdrop.training.run import train
 
     recipe = load_recipe(arguments.recipe, settings)
     out = arguments.out or Path("runs") / f"{recipe.name}-seed{arguments.seed}"
     summary = train(recipe, out, seed=arguments.seed, resume=arguments.resume)
-    picture = report_run(summary, out)
+    picture = draw_run(out)
     if arguments.json:
         print(summary.to_json(), end="")
     else:
         print(f"best on validation: step {summary.best_step}; on the test part:")
         show(summary.test, as_json=False)
-        print(f"all of it in {out}, its curves in {picture}; again: regdrop eval {out}")
+        print(f"all of it in {out}, its curves in {picture}; more: regdrop report {out}, regdrop eval {out}")
 
 
 def add_eval(commands: Any) -> None:
