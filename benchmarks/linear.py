@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from benchmarks.machine import Watch, describe
-from benchmarks.memory import peak_extra_bytes
 from benchmarks.official import careful, official
 from benchmarks.records import markdown, write, write_json
-from benchmarks.timing import Case, interleaved, keep_memory_warm
 from regdrop import linear_r_drop_loss, r_drop_loss
+from regdrop.studies.cost.machine import Watch, describe
+from regdrop.studies.cost.memory import peak_extra_bytes
+from regdrop.studies.cost.timing import Case, interleaved, keep_memory_warm
 
 COMMAND = "python -m benchmarks.linear"
 FLOOR = "three matmuls"

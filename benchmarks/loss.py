@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.machine import Watch, describe
-from benchmarks.memory import peak_extra_bytes
 from benchmarks.official import careful, leaves, official
 from benchmarks.records import markdown, write, write_json
-from benchmarks.timing import Case, give_memory_back, interleaved, keep_memory_warm
 from regdrop import r_drop_loss
+from regdrop.studies.cost.machine import Watch, describe
+from regdrop.studies.cost.memory import peak_extra_bytes
+from regdrop.studies.cost.timing import Case, give_memory_back, interleaved, keep_memory_warm
 
 COMMAND = "python -m benchmarks.loss"
 FLOOR, INPLACE = "copy of the logits", "native, in place"

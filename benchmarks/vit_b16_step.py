@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from benchmarks.machine import Watch, describe
 from benchmarks.records import write_json
 from regdrop import attach
+from regdrop.studies.cost.machine import Watch, describe
 from regdrop.tasks.images import ImageDataset, Images, collate
 from regdrop.tasks.task import Splits, find_task
 from regdrop.tasks.transforms import Prepare

@@ -8,19 +8,25 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks.timing import Case
+import torch
+
+from regdrop.studies.cost.timing import Case
 
 
 def peak_extra_bytes(make: Callable[..., Case], *args: object) -> int | None:
-    """Bytes a run needs at its peak beyond what its inputs hold; None where the system does not tell (not Linux).
+    """Bytes a run needs at its peak beyond what its inputs hold; None where the system does not tell.
+
+    With CUDA they are those of its current device, else those of the process, which Linux alone tells.
 
     Args:
         make: builds the case in the fresh process; importable, since it is passed by name.
         args: its arguments.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" and not torch.cuda.is_available():
         return None
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("forkserver")  # its server imports once what every fresh process needs
+    context.set_forkserver_preload([make.__module__])
+    with ProcessPoolExecutor(1, context) as pool:
         return pool.submit(_measure, make, args).result()
 
 
@@ -32,6 +38,17 @@ def _measure(make: Callable[..., Case], args: tuple[object, ...]) -> int:
         case.run()
     case.prepare()
     gc.collect()
+    return _peak_of_device(case) if torch.cuda.is_available() else _peak_of_process(case)
+
+
+def _peak_of_device(case: Case) -> int:
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    case.run()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _peak_of_process(case: Case) -> int:
     ctypes.CDLL(None).malloc_trim(0)
     before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
