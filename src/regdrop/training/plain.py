@@ -75,4 +75,5 @@ def _summed(task: Task, logits: Tensor, target: Tensor, ignored: int, smoothing:
     target = target.float().view_as(logits)
     if task == "regression":
         return functional.mse_loss(logits, target, reduction="sum")
-    return functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+    counted = target != ignored
+    return functional.binary_cross_entropy_with_logits(logits[counted], target[counted], reduction="sum")
