@@ -1,6 +1,6 @@
 """The batch rule: what the batch size is, and which arguments of a forward are repeated for the next pass."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -43,9 +43,6 @@ def batch_size(call: Call) -> int:
 def repeat_batch(call: Call, passes: int, shared: Collection[str] = ()) -> Call:
     """The same call with its batch repeated pass by pass: `[x; x]`.
 
-    A tensor is repeated along dimension 0 when that dimension has the batch size, at any depth of the arguments.
-    Everything else is handed on as it is, and so are the keywords in `NEVER_REPEATED` and in `shared`.
-
     Args:
         call: the arguments of a single pass.
         passes: how often the batch is repeated.
@@ -66,14 +63,32 @@ def repeat_batch(call: Call, passes: int, shared: Collection[str] = ()) -> Call:
             f"the batch is flattened ({', '.join(FLATTENED)}), so it cannot be repeated along its first dimension; "
             "use mode='sequential', or a collator that pads"
         )
-    size = batch_size(call)
+    return map_batch(lambda rows: torch.cat([rows] * passes), call, batch_size(call), shared)
+
+
+def map_batch(function: Callable[[Tensor], Tensor], call: Call, size: int, shared: Collection[str] = ()) -> Call:
+    """The same call with a function applied to its batch.
+
+    The batch is every tensor whose dimension 0 has the batch size, at any depth of the arguments. Everything else is
+    handed on as it is, and so are the keywords in `NEVER_REPEATED` and in `shared`.
+
+    Args:
+        function: makes one tensor `(B, ...)` into another.
+        call: the arguments of a forward.
+        size: the batch size B.
+        shared: keywords to hand on as they are.
+
+    Example:
+        >>> map_batch(lambda rows: rows[:2], Call((torch.zeros(4, 8),), {}), size=4).args[0].shape
+        torch.Size([2, 8])
+    """
     kept = NEVER_REPEATED.union(shared)
 
-    def repeat(tensor: Tensor) -> Tensor:
-        return torch.cat([tensor] * passes) if tensor.ndim and tensor.shape[0] == size else tensor
+    def apply(tensor: Tensor) -> Tensor:
+        return function(tensor) if tensor.ndim and tensor.shape[0] == size else tensor
 
-    kwargs = {name: value if name in kept else map_tensors(repeat, value) for name, value in call.kwargs.items()}
-    return Call(map_tensors(repeat, call.args), kwargs)
+    kwargs = {name: value if name in kept else map_tensors(apply, value) for name, value in call.kwargs.items()}
+    return Call(map_tensors(apply, call.args), kwargs)
 
 
 def _listed(call: Call) -> str:

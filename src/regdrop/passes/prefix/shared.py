@@ -1,0 +1,28 @@
+"""The modes that run a part of the model once: what precedes all noise, "shared", or the last noise, "head"."""
+
+import logging
+
+from regdrop.passes.batch import batch_size, repeat_batch
+from regdrop.passes.prefix.parting import parting
+from regdrop.passes.prefix.search import find_split
+from regdrop.passes.repeated import by_pass, concat
+from regdrop.passes.request import Passes, Request
+
+LOG = logging.getLogger("regdrop")
+
+
+def parted(request: Request) -> Passes:
+    """One forward, of B rows up to the split and of all passes from there on.
+
+    A batch of one row is repeated as a whole in mode "shared": BatchNorm could not normalise it.
+    """
+    options, size = request.options, batch_size(request.call)
+    split = None if options.runs == "shared" and size == 1 else find_split(request)
+    if split is None:
+        return (yield from concat(request))
+    with parting(split, size, options.passes, options.shared) as state:
+        output = yield request.call
+    if not state.happened:
+        LOG.info("R-Drop: the forward did not come by %r, so the whole batch was repeated", split.name)
+        output = request.forward(repeat_batch(request.call, options.passes, options.shared))
+    return by_pass(output, options.passes, size)
