@@ -27,6 +27,7 @@ def attach(
     passes: int = 2,
     every: int = 1,
     mode: ModeName = "concat",
+    twin_fraction: float = 1.0,
     task: HeadName | None = None,
     labels: str = "labels",
     keep_labels: bool = False,
@@ -58,6 +59,9 @@ def attach(
             K times the task loss, so that the scale of the gradient stays. A step is an optimizer step under a Trainer
             or with `RDropHandle.begin_step`, else a training forward.
         mode: how the passes run, and which arguments are repeated; see `paired_forward`.
+        twin_fraction: let the second of two passes take only this share of the rows, at least one, drawn anew in each
+            forward by torch's random numbers. A row left out counts its one task loss for both passes, and the
+            divergence of the others is scaled up: loss, gradient and `kl` are unbiased estimates of what 1.0 gives.
         task: what the head computes, where its class does not say it: "classification", "regression", "multilabel",
             "causal_lm" (labels not shifted), "seq2seq_lm" or "question_answering".
         labels: the argument of the forward that holds the target.
@@ -109,6 +113,7 @@ def attach(
         passes=passes,
         every=every,
         mode=mode,
+        twin_fraction=twin_fraction,
         shared=shared,
         label_smoothing=label_smoothing,
         class_weight=class_weight,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from regdrop.passes.batch import Call, batch_size
 from regdrop.passes.labels import Labelled
+from regdrop.passes.options import PassOptions
 from regdrop.passes.output_layer import OutputLayer
 from regdrop.passes.outputs import map_tensors, with_loss
 from regdrop.passes.request import Passes, finish
@@ -45,6 +46,10 @@ class TrainingForward:
             return tensor.expand(self._passes, *tensor.shape) if tensor.shape[:1] == (self._size,) else tensor
 
         return map_tensors(expand, output)
+
+    def twin_share(self, options: PassOptions) -> float:
+        """The share of the rows that every pass took."""
+        return options.twin_rows(self._size) / self._size
 
     def returned(self, stacked: Any, loss: Tensor) -> Any:
         """What the caller gets: the model's own kind of output, first pass only, with this loss.

@@ -1,6 +1,7 @@
 """RDropHandle: the hooks that `attach` puts on a model, and what they measured."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -139,8 +140,10 @@ class RDropHandle:
         if pending is None:
             return None
         stacked = pending.stacked(output)
-        taker = self._taker
-        result = pass_loss(taker.model, taker.head, stacked, pending.labelled, self.alpha, self.options, pending.layer)
+        taker, share = self._taker, pending.twin_share(self.options)
+        alpha = self.alpha / share  # rows without a twin have no divergence: those with one stand for them
+        result = pass_loss(taker.model, taker.head, stacked, pending.labelled, alpha, self.options, pending.layer)
+        result = replace(result, kl=result.kl / share)
         self._record(result, pending.plain)
         return pending.returned(stacked, result.loss)
 

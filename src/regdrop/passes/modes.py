@@ -1,13 +1,23 @@
 """The ways to run K passes, by name; `paired_forward` and `attach` begin them here."""
 
 from regdrop.passes.options import ModeName
+from regdrop.passes.prefix.shared import parted
 from regdrop.passes.repeated import concat, sequential
 from regdrop.passes.replay import replay
 from regdrop.passes.request import Mode, Passes, Request
+from regdrop.passes.twins import concat_twins, sequential_twins
 
-MODES: dict[ModeName, Mode] = {"concat": concat, "sequential": sequential, "replay": replay}
+MODES: dict[ModeName, Mode] = {
+    "concat": concat,
+    "sequential": sequential,
+    "shared": parted,
+    "head": parted,
+    "replay": replay,
+}
+WITH_TWINS: dict[ModeName, Mode] = {"concat": concat_twins, "sequential": sequential_twins}
 
 
 def start(request: Request) -> Passes:
     """Begin the mode that the options name."""
-    return MODES[request.options.mode](request)
+    modes = MODES if request.options.twin_fraction == 1 else WITH_TWINS
+    return modes[request.options.runs](request)

@@ -9,8 +9,10 @@ from torch import Tensor
 from regdrop.errors import InputError, nearest
 from regdrop.losses.inputs import check_smoothing
 
-ModeName = Literal["concat", "sequential", "replay"]
-PER_ROW = frozenset({"concat"})  # modes whose passes are rows of one batch: one draw for the batch would not differ
+ModeName = Literal["concat", "sequential", "shared", "head", "replay"]
+TWIN_MODES: tuple[ModeName, ...] = ("concat", "sequential")
+# Modes whose passes are rows of one batch: one draw for the batch would not differ.
+PER_ROW = frozenset({"concat", "shared", "head"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +23,8 @@ class PassOptions:
         passes: K >= 2.
         every: R-Drop acts in every k-th step only.
         mode: how the passes run.
+        twin_fraction: the share of the rows that the second pass takes.
+        share_prefix: run what precedes the noise once, and where that ends.
         shared: keywords not to repeat although their dimension 0 has the batch size.
         label_smoothing: see `r_drop_loss`; for classification heads.
         class_weight: see `r_drop_loss`; for classification heads.
@@ -38,6 +42,8 @@ class PassOptions:
     passes: int = 2
     every: int = 1
     mode: ModeName = "concat"
+    twin_fraction: float = 1.0
+    share_prefix: bool | str = False
     shared: Collection[str] = ()
     label_smoothing: float = 0.0
     class_weight: Tensor | None = None
@@ -49,9 +55,54 @@ class PassOptions:
             raise InputError(f"every={self.every} must be at least 1; 1 is R-Drop in every step")
         if self.mode not in get_args(ModeName):
             raise InputError(f"unknown mode {self.mode!r}: {nearest(self.mode, get_args(ModeName))}")
+        _check_twins(self)
+        if self.share_prefix and self.mode not in PER_ROW:
+            raise InputError(
+                f"share_prefix={self.share_prefix!r} goes with the passes in one batch; mode={self.mode!r} runs them "
+                "one by one, so leave one of the two out"
+            )
         check_smoothing(self.label_smoothing)
+
+    def twin_rows(self, size: int) -> int:
+        """How many of so many rows every pass takes.
+
+        Example:
+            >>> [PassOptions(twin_fraction=0.25).twin_rows(size) for size in (1, 4, 64)]
+            [1, 1, 16]
+        """
+        return max(1, round(self.twin_fraction * size))
 
     @property
     def per_row(self) -> bool:
         """Whether only noise that differs between the rows of one batch makes the passes differ."""
         return self.mode in PER_ROW
+
+    @property
+    def runs(self) -> ModeName:
+        """The mode that runs: "concat" with a shared prefix is "shared"."""
+        return "shared" if self.mode == "concat" and self.share_prefix else self.mode
+
+    @property
+    def insists(self) -> bool:
+        """Whether a prefix that cannot be shared is an error."""
+        return self.mode == "head" or self.share_prefix not in (False, "auto")
+
+    @property
+    def named_module(self) -> str | None:
+        """Where the passes part, if the user says it."""
+        named = isinstance(self.share_prefix, str) and self.share_prefix != "auto"
+        return str(self.share_prefix) if named else None
+
+
+def _check_twins(options: PassOptions) -> None:
+    given = f"twin_fraction={options.twin_fraction}"
+    if not 0 < options.twin_fraction <= 1:
+        raise InputError(f"{given} must be more than 0 and at most 1; 1 runs every row in every pass")
+    if options.twin_fraction == 1:
+        return
+    if options.passes != 2:
+        raise InputError(f"{given} is for two passes, but passes={options.passes}; use passes=2")
+    if options.runs not in TWIN_MODES:
+        raise InputError(
+            f"{given} does not go with mode={options.runs!r}; use mode={' or '.join(map(repr, TWIN_MODES))}"
+        )
