@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 TASKS: Mapping[str, str] = {
     "image_classification": "regdrop.tasks.vision",
+    "sequence_classification": "regdrop.tasks.sequence_classification",
+    "language_modeling": "regdrop.tasks.language_modeling",
+    "translation": "regdrop.tasks.translation",
+    "summarization": "regdrop.tasks.summarization",
 }
 
 

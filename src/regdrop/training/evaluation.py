@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from regdrop.checkpoints.refusals import check_keys, check_shape, named
+from regdrop.checkpoints.refusals import StateDict, check_keys, check_shape, named
 from regdrop.checkpoints.safetensors_file import read_safetensors
 from regdrop.tasks.task import Splits, find_task
 from regdrop.training.folder import find_weights
@@ -62,8 +62,21 @@ def load_weights(model: nn.Module, path: Path) -> None:
         CheckpointError: the file is damaged, or its names or shapes are not the model's.
     """
     with named(path):
-        state, own = read_safetensors(path), model.state_dict()
+        own = model.state_dict()
+        state = {**_left_out(model, own), **read_safetensors(path)}
+        state |= _tied(state, own)
         check_keys(state, own)
         for key, weight in own.items():
             check_shape(key, state[key].shape, weight.shape)
     model.load_state_dict(state)
+
+
+def _left_out(model: nn.Module, own: StateDict) -> StateDict:
+    """The constants that transformers never saves, such as sinusoidal positions."""
+    return {key: own[key] for key in getattr(model, "_keys_to_ignore_on_save", None) or () if key in own}
+
+
+def _tied(state: StateDict, own: StateDict) -> StateDict:
+    """The further names of weights that have several in the model and one in its file."""
+    found = {own[key].data_ptr(): weight for key, weight in state.items() if key in own}
+    return {key: found[weight.data_ptr()] for key, weight in own.items() if weight.data_ptr() in found}

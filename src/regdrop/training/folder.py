@@ -21,7 +21,7 @@ class RunFolder:
     records.jsonl    one line an optimiser step or evaluation
     tensorboard/     the same as curves
     checkpoint-N/    weights (safetensors), optimiser, schedule and random state after step N
-    best/            the weights that did best on the validation part, once the run is finished
+    best/            the final weights, once the run is finished: those that did best on the validation part, or a mean
     summary.json     the outcome, once the run is finished
     curves.png       the records as a picture; `regdrop train` draws it
     """

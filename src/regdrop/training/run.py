@@ -1,6 +1,5 @@
 """One training run, from a recipe and a seed to a folder with its records, weights and summary."""
 
-import shutil
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,18 +8,18 @@ from typing import Any
 from accelerate import PartialState
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
-from transformers import TrainerCallback, TrainerState, set_seed
+from transformers import TrainerCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
-from regdrop.checkpoints.atomic import atomic_path
 from regdrop.errors import NoNoiseError, RecipeError
 from regdrop.passes.attach import RDropHandle, attach
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.consistency import ConsistencyMonitor
-from regdrop.training.evaluation import load_weights, score
-from regdrop.training.folder import RunFolder, find_weights, write
+from regdrop.training.evaluation import score
+from regdrop.training.final_weights import keep_final, kept_checkpoints
+from regdrop.training.folder import RunFolder, write
 from regdrop.training.plain import PlainLoss
-from regdrop.training.progress import TrainingProgress, metrics_of
+from regdrop.training.progress import TrainingProgress
 from regdrop.training.recipe import Recipe
 from regdrop.training.records import RecordWriter
 from regdrop.training.settings import RDropSettings
@@ -28,7 +27,6 @@ from regdrop.training.summary import RunSummary, versions
 from regdrop.training.trainer import TaskTrainer, training_arguments
 
 MAX_SEED = 1 << 32  # of numpy
-KEPT_CHECKPOINTS = 3  # the best, the one before the last, the last
 
 
 def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progress: bool = True) -> RunSummary:
@@ -113,7 +111,7 @@ def _trainer(run: _Run) -> TaskTrainer:
         eval_strategy="steps",
         eval_steps=settings.eval_every,
         save_steps=settings.eval_every,
-        save_total_limit=KEPT_CHECKPOINTS,
+        save_total_limit=kept_checkpoints(settings),
         metric_for_best_model=run.task.best(run.recipe.data),
         greater_is_better=run.task.higher_is_better,
     )
@@ -132,22 +130,16 @@ def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:
 
 
 def _conclude(run: _Run, seconds: float, progress: bool) -> RunSummary:
-    """Keep the best weights and score them on the test part."""
-    recipe, folder = run.recipe, run.folder
-    state = TrainerState.load_from_json(str(folder.checkpoint(recipe.train.steps) / "trainer_state.json"))
-    best = state.best_global_step
-    validation = next(logs for logs in state.log_history if logs["step"] == best and "eval_loss" in logs)
-    folder.best.parent.mkdir(exist_ok=True)
-    with atomic_path(folder.best) as beside:
-        shutil.copyfile(find_weights(folder.checkpoint(best)), beside)
-    load_weights(run.model, folder.best)
+    """Keep the final weights and score them on the test part."""
+    recipe = run.recipe
+    step, validation = keep_final(recipe, run.folder, run.model, run.splits, progress=progress)
     return RunSummary(
         recipe=recipe.name,
         seed=run.seed,
         rdrop=asdict(recipe.rdrop),
         steps=recipe.train.steps,
-        best_step=best,
-        validation=metrics_of(validation, "eval_"),
+        best_step=step,
+        validation=validation,
         test=score(recipe, run.model, run.splits, "test", progress=progress),
         signatures=run.task.signatures(recipe.data),
         seconds=round(seconds, 2),

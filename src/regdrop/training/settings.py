@@ -70,6 +70,8 @@ class TrainSettings:
         max_grad_norm: clip the gradient to this global norm; 0 does not clip.
         consistency_items: measure the KL between sub-models on the first so many validation items at each evaluation,
             with R-Drop or without; training does not feel it. 0 does not measure.
+        average_last: the final weights are the mean of so many last checkpoints; None: the checkpoint that does best on
+            the validation part.
         precision: "fp32", or autocast to "bf16" or "fp16".
         workers: processes that load data; 0 loads in the training process.
     """
@@ -96,12 +98,13 @@ class TrainSettings:
     min_learning_rate: float = 0.0
     max_grad_norm: float = 0.0
     consistency_items: int = 0
+    average_last: int | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     workers: int = 0
 
     def __post_init__(self) -> None:
         counts = ("steps", "batch_size", "eval_every", "micro_batch", "max_tokens", "eval_batch")
-        counts += ("restart_period", "restart_growth")
+        counts += ("restart_period", "restart_growth", "average_last")
         amounts = ("learning_rate", "momentum", "weight_decay", "warmup_steps", "max_grad_norm", "workers")
         amounts += ("adam_epsilon", "min_learning_rate")
         ranges = {**dict.fromkeys(counts, ONE_OR_MORE), **dict.fromkeys(amounts, ZERO_OR_MORE)}

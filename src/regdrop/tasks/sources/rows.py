@@ -10,6 +10,10 @@ Columns = Mapping[str, type | tuple[type, ...]]
 SHOWN = 40  # characters of a wrong value that an error repeats
 
 
+class MissingColumnError(DataError):
+    """A row lacks a column that was asked for."""
+
+
 def checked_row(row: Any, columns: Columns, place: str) -> dict[str, Any]:
     """The wanted columns of a row; others are dropped.
 
@@ -19,7 +23,8 @@ def checked_row(row: Any, columns: Columns, place: str) -> dict[str, Any]:
         place: what errors call the row, such as file and line.
 
     Raises:
-        DataError: no mapping, a column missing, or a value of another type.
+        MissingColumnError: a column is missing.
+        DataError: no mapping, or a value of another type.
 
     Example:
         >>> checked_row({"sentence": "good", "label": 1, "idx": 7}, {"sentence": str, "label": int}, "line 1")
@@ -29,7 +34,7 @@ def checked_row(row: Any, columns: Columns, place: str) -> dict[str, Any]:
         raise DataError(f"{place}: expected an object with {', '.join(columns)}, but got {str(row)[:SHOWN]!r}")
     missing = [name for name in columns if name not in row]
     if missing:
-        raise DataError(f"{place}: has no {missing[0]!r}; each row needs {', '.join(columns)}")
+        raise MissingColumnError(f"{place}: has no {missing[0]!r}; each row needs {', '.join(columns)}")
     for name, kinds in columns.items():
         _check_value(row[name], kinds if isinstance(kinds, tuple) else (kinds,), f"{place}: {name}")
     return {name: row[name] for name in columns}

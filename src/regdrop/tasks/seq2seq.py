@@ -1,0 +1,54 @@
+"""What translation and summarization share: pairs of texts become the three parts of a task's data."""
+
+from functools import partial
+
+from tokenizers import Tokenizer
+
+from regdrop.errors import DataError, RecipeError
+from regdrop.tasks.bpe import train_bpe
+from regdrop.tasks.encoder_decoder import EncoderDecoderModel
+from regdrop.tasks.pairs import PairDataset, TextPairs, collate
+from regdrop.tasks.pretrained import pretrained_tokenizer
+from regdrop.tasks.task import Splits
+from regdrop.tasks.token_batches import TokenBatches
+
+
+def split_pairs(
+    train: TextPairs, validation: TextPairs, test: TextPairs, model: EncoderDecoderModel, language: str = ""
+) -> Splits:
+    """Turn the texts of three parts into tokens of one vocabulary.
+
+    Args:
+        train: to learn from; the vocabulary is learned from it too, unless the model is pretrained.
+        validation: to choose by.
+        test: to report on.
+        model: gives the vocabulary and the longest text.
+        language: of the targets, where their score depends on it.
+
+    Raises:
+        DataError: a part is empty.
+        CheckpointError: the tokenizer of a pretrained model is missing.
+        RecipeError: the vocabulary is larger than the model's.
+    """
+    for name, part in (("train", train), ("validation", validation), ("test", test)):
+        if not len(part):
+            raise DataError(f"the {name} part holds no pair of texts; pass --data.path FOLDER with data in it")
+    tokenizer = _tokenizer(train, model)
+    learn, choose, report = (
+        PairDataset(part, tokenizer, model.positions, language) for part in (train, validation, test)
+    )
+    return Splits(learn, choose, report, collate, batches=partial(TokenBatches, learn.lengths))
+
+
+def _tokenizer(train: TextPairs, model: EncoderDecoderModel) -> Tokenizer:
+    if model.pretrained is not None:
+        own = pretrained_tokenizer(model.pretrained, model.vocabulary)
+        own.encode_special_tokens = True  # "</s>" written in a text is text
+        return own
+    tokenizer = train_bpe([*train.sources, *train.targets], model.vocabulary)
+    if tokenizer.get_vocab_size() > model.vocabulary:
+        raise RecipeError(
+            f"model.vocabulary {model.vocabulary} is too small for single bytes and the special tokens; "
+            f"pass --model.vocabulary {tokenizer.get_vocab_size()} or more"
+        )
+    return tokenizer

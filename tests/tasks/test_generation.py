@@ -1,0 +1,52 @@
+import torch
+
+from regdrop.tasks.bpe import train_bpe
+from regdrop.tasks.encoder_decoder import EncoderDecoderModel, build_encoder_decoder
+from regdrop.tasks.generation import generate
+from regdrop.tasks.pairs import PairDataset, TextPairs, collate
+
+PAIRS = TextPairs(
+    ["Hund", "zwei Hunde", "Vogel", "ein Vogel im Haus"], ["dog", "two dogs", "bird", "a bird in the house"]
+)
+PART = PairDataset(PAIRS, train_bpe((PAIRS.sources + PAIRS.targets) * 2, 290), positions=24)
+MODEL = EncoderDecoderModel(
+    vocabulary=300, width=32, feed_forward=64, layers=1, heads=2, positions=24, beams=2, max_output=9
+)
+
+
+def network():
+    torch.manual_seed(0)
+    return build_encoder_decoder(MODEL)
+
+
+def trained():
+    """A network that knows the four answers by heart."""
+    net = network()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    batch = collate([PART[i] for i in range(4)])
+    for _ in range(60):
+        net(**batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return net
+
+
+def test_batches_of_any_size_write_the_right_texts_in_their_order():
+    net = trained()
+    for batch in (1, 3, 32):
+        assert generate(net, PART, batch=batch) == PAIRS.targets
+
+
+def test_dropout_is_off_while_writing_and_back_on_afterwards():
+    net = network().train()
+    first, second = (generate(net, PART, batch=4) for _ in range(2))
+    assert first == second
+    assert any(first)
+    assert net.training
+
+
+def test_progress_goes_to_standard_error(capsys):
+    generate(network(), PART, batch=2, progress=True)
+    shown = capsys.readouterr()
+    assert "2/2" in shown.err
+    assert not shown.out
