@@ -11,8 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
-from regdrop.errors import NoNoiseError, RecipeError
-from regdrop.passes.attach import RDropHandle, attach
+from regdrop.errors import RecipeError
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.consistency import ConsistencyMonitor
 from regdrop.training.evaluation import score
@@ -22,7 +21,7 @@ from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import TrainingProgress
 from regdrop.training.recipe import Recipe
 from regdrop.training.records import RecordWriter
-from regdrop.training.settings import RDropSettings
+from regdrop.training.regularizer import attach_as_set
 from regdrop.training.summary import RunSummary, versions
 from regdrop.training.trainer import TaskTrainer, training_arguments
 
@@ -86,7 +85,7 @@ def _fit(run: _Run, step: int, progress: bool) -> float:
     trainer = _trainer(run)
     with ExitStack() as cleanup:
         if run.recipe.rdrop.enabled:
-            cleanup.callback(_attach(trainer, run.recipe.rdrop).remove)
+            cleanup.callback(attach_as_set(trainer, run.recipe.rdrop).remove)
         PartialState().wait_for_everyone()  # each has looked into the folder before one writes there
         run.folder.begin(run.recipe, run.seed)  # nothing was refused
         records = RecordWriter(run.folder.records, step)
@@ -119,14 +118,6 @@ def _trainer(run: _Run) -> TaskTrainer:
     items, batch = settings.consistency_items, settings.eval_batch
     monitor = ConsistencyMonitor(run.model, run.splits, items, batch) if items else None
     return TaskTrainer(run.task, run.splits, run.model, arguments, settings, plain=plain, monitor=monitor)
-
-
-def _attach(trainer: TaskTrainer, rdrop: RDropSettings) -> RDropHandle:
-    passes, every, smoothing = rdrop.passes, rdrop.every, rdrop.label_smoothing
-    try:
-        return attach(trainer, rdrop.alpha, passes=passes, every=every, label_smoothing=smoothing)
-    except NoNoiseError as error:
-        raise NoNoiseError(f"{error}. In a recipe: --model.dropout 0.1, or --rdrop.enabled false") from error
 
 
 def _conclude(run: _Run, seconds: float, progress: bool) -> RunSummary:

@@ -1,9 +1,10 @@
 """The sections of a recipe that every task shares: the regulariser and the training."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from regdrop.errors import RecipeError
+from regdrop.errors import InputError, RecipeError
+from regdrop.passes.options import ModeName, PassOptions
 from regdrop.tasks.sections import ONE_OR_MORE, ZERO_OR_MORE, check_ranges
 
 DECAY = (0, 0.999999)
@@ -25,19 +26,36 @@ class RDropSettings:
     Attributes:
         enabled: False trains plainly, one pass a step.
         alpha: weight of the divergence, in regdrop's convention.
+        alpha_warmup_steps: steps over which alpha grows linearly from 0.
         passes: forward passes a step, at least 2.
         every: apply R-Drop at every so-manieth step only.
+        mode: how the passes run; they differ in cost, and `head` in the method. `regdrop plan` measures them.
+        twin_fraction: the share of a batch that is run a second time, in modes `concat` and `sequential`; the loss is
+            an unbiased estimate of the whole batch's.
         label_smoothing: mass spread evenly over the classes while training, with or without R-Drop.
     """
 
     enabled: bool = True
     alpha: float = 1.0
+    alpha_warmup_steps: int = 0
     passes: int = 2
     every: int = 1
+    mode: ModeName = "concat"
+    twin_fraction: float = 1.0
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        check_ranges("rdrop", self, alpha=ZERO_OR_MORE, passes=(2, 64), every=ONE_OR_MORE, label_smoothing=(0, 1))
+        amounts = {"alpha": ZERO_OR_MORE, "alpha_warmup_steps": ZERO_OR_MORE, "every": ONE_OR_MORE}
+        check_ranges("rdrop", self, **amounts, passes=(2, 64), label_smoothing=(0, 1))
+        try:
+            PassOptions(**self.options())
+        except InputError as error:
+            raise RecipeError(f"section rdrop: {error}") from error
+
+    def options(self) -> dict[str, Any]:
+        """What `attach` takes beside alpha."""
+        names = ("passes", "every", "mode", "twin_fraction", "label_smoothing")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
