@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from regdrop.losses.linear import linear_r_drop_loss
-from regdrop.losses.rdrop import RDropOutput, r_drop_loss
+from regdrop.losses.rdrop import r_drop_loss
 from regdrop.passes.heads import Head, decided_task
 from regdrop.passes.labels import Labelled
 from regdrop.passes.options import PassOptions
@@ -103,15 +102,10 @@ def _part(
     if layer is None:
         out = r_drop_loss(logits, target, task=task, **arguments)
     else:
-        out = _from_hidden(layer, logits, target, arguments)
+        out = layer.loss(logits, target, **arguments)
     items = count_items(task, target, logits.shape[-1], ignore_index)
     per_item = 1.0 if labelled.num_items is None else labelled.num_items / items.clamp(min=1)
     return PassLoss(out.loss, out.task_loss * per_item, out.kl * per_item, items)
-
-
-def _from_hidden(layer: OutputLayer, hidden: Tensor, target: Tensor, arguments: dict[str, Any]) -> RDropOutput:
-    with layer.autocast():
-        return linear_r_drop_loss(hidden, layer.weight, target, layer.bias, **arguments)
 
 
 def _router_loss(model: Any, output: Any) -> Tensor | None:

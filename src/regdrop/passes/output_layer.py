@@ -1,17 +1,18 @@
-"""The linear output layer of a language model, left out of its forward so that it runs together with the loss."""
+"""The output layer of a language model, left out of its forward so that it runs together with the loss."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from regdrop.errors import UnsupportedError
+from regdrop.losses.linear import linear_r_drop_loss
+from regdrop.losses.rdrop import RDropOutput
 from regdrop.passes.batch import Call
 from regdrop.passes.heads import Head
 from regdrop.passes.separable import (
+    brings_loss,
     logits_bias,
     refusal_of_call,
     refusal_of_head,
@@ -28,11 +29,12 @@ class OutputLayer:
 
     Args:
         model: the model that computes the loss.
-        layer: its output layer.
+        layer: a plain Linear, or a module that brings its loss: a method `r_drop_loss(hidden, target, **arguments)`
+            returning what the function of that name makes of the module's own result.
         insists: raise rather than fall back to the logits.
     """
 
-    def __init__(self, model: Any, layer: nn.Linear, insists: bool) -> None:
+    def __init__(self, model: Any, layer: nn.Module, insists: bool) -> None:
         self._model = model
         self._layer: Any = layer
         self._insists = insists
@@ -71,27 +73,26 @@ class OutputLayer:
         if self._logits_bias is not None:
             self._model.final_logits_bias = self._logits_bias
 
-    @property
-    def weight(self) -> Tensor:
-        """`(classes, features)`."""
-        weight: Tensor = self._layer.weight
-        return weight
+    def loss(self, hidden: Tensor, target: Tensor, **arguments: Any) -> RDropOutput:
+        """The R-Drop loss of what the layer would have returned; see `linear_r_drop_loss`.
+
+        The autocast state is that in which the model called the layer: trainers leave it before they return.
+        """
+        self.put_back()  # a layer that brings its loss is called by it
+        with torch.autocast(hidden.device.type, dtype=self._autocast, enabled=self._autocast is not None):
+            if brings_loss(self._layer):
+                own: RDropOutput = self._layer.r_drop_loss(hidden, target, **arguments)
+                return own
+            return linear_r_drop_loss(hidden, self._layer.weight, target, self._bias, **arguments)
 
     @property
-    def bias(self) -> Tensor | None:
+    def _bias(self) -> Tensor | None:
         """`(classes,)`: of the layer and of the logits behind it (BART's `final_logits_bias`), or None."""
         bias: Tensor | None = self._layer.bias
         if self._logits_bias is None:
             return bias
         behind = self._logits_bias.squeeze(0)
         return behind if bias is None else bias + behind
-
-    @contextmanager
-    def autocast(self) -> Iterator[None]:
-        """The autocast state in which the model called the layer: trainers leave it before they return."""
-        device = self._layer.weight.device.type
-        with torch.autocast(device, dtype=self._autocast, enabled=self._autocast is not None):
-            yield
 
     def _pass_on(self, hidden: Tensor) -> Tensor:
         device = hidden.device.type

@@ -16,17 +16,26 @@ def refusal_of_head(model: Any, head: Head) -> str | None:
     return f"{type(model).__name__} is not a language model of transformers"
 
 
+def brings_loss(layer: Any) -> bool:
+    """Whether an output layer computes the loss of its result by itself."""
+    return callable(getattr(layer, "r_drop_loss", None))
+
+
 def refusal_of_layer(model: Any, layer: Any) -> str | None:
     """The layer is not a plain one, or its weight is not all here; may change between forwards."""
-    if type(layer) is not nn.Linear:
+    if type(layer) is not nn.Linear and not brings_loss(layer):
         return f"the output layer of {type(model).__name__} is a {type(layer).__name__}, not a plain Linear"
     if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
         return "the output layer carries hooks"
     sharded = any(parent.__name__ == "FSDPModule" for part in (model, layer) for parent in type(part).__mro__)
-    whole = type(layer.weight) is nn.Parameter and layer.weight.shape == (layer.out_features, layer.in_features)
-    if sharded or not whole or layer.weight.is_meta:
+    if sharded or not (brings_loss(layer) or _is_whole(layer)):
         return "the weight of the output layer is sharded or not there"
     return None
+
+
+def _is_whole(layer: nn.Linear) -> bool:
+    shape = (layer.out_features, layer.in_features)
+    return type(layer.weight) is nn.Parameter and layer.weight.shape == shape and not layer.weight.is_meta
 
 
 def refusal_of_call(call: Call, labels: tuple[str, ...]) -> str | None:
@@ -35,12 +44,14 @@ def refusal_of_call(call: Call, labels: tuple[str, ...]) -> str | None:
     return f"the model computes a loss of its own from {' and '.join(kept)}" if kept else None
 
 
-def refusal_of_trial(model: Any, layer: nn.Linear) -> str | None:
+def refusal_of_trial(model: Any, layer: nn.Module) -> str | None:
     """The model's logits are not what its layer returns: scaled, capped, cut, cast; tried on one token."""
     name = type(model).__name__
     if getattr(model, "main_input_name", None) != "input_ids":
         return f"{name} takes more than tokens"
-    weight, bias = layer.weight.detach(), logits_bias(model)
+    weight, bias = next(layer.parameters()), logits_bias(model)
+    if brings_loss(layer) and bias is not None:
+        return f"{name} adds a bias behind its output layer"
     marks = torch.linspace(-100, 100, len(weight), dtype=weight.dtype, device=weight.device).view(1, 1, -1)
     expected = marks if bias is None else marks + bias
     try:
@@ -51,7 +62,7 @@ def refusal_of_trial(model: Any, layer: nn.Linear) -> str | None:
     return None if same else f"{name} changes the logits after its output layer"
 
 
-def _logits_of_one_token(model: Any, layer: nn.Linear, marks: Tensor) -> Tensor:
+def _logits_of_one_token(model: Any, layer: nn.Module, marks: Tensor) -> Tensor:
     """What the model makes of marks put in the place of its layer's result, in eval mode and without a trace."""
     token = torch.ones(1, 1, dtype=torch.long, device=marks.device)
     inputs = {"input_ids": token, "attention_mask": token}

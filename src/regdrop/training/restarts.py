@@ -33,9 +33,9 @@ def restarted_cosine(step: int, *, warmup: int, period: int, growth: float, shri
     """
     if step < warmup:
         return step / warmup
-    done, length, peak = step - warmup, float(period), 1.0
+    done, length, peak = float(step - warmup), float(period), 1.0
     while done >= length:
-        done, length, peak = done - round(length), length * growth, peak * shrink
+        done, length, peak = done - length, length * growth, peak * shrink
     return peak * (floor + (1 - floor) * (1 + math.cos(math.pi * done / length)) / 2)
 
 
@@ -47,6 +47,6 @@ def restarting_schedule(optimizer: Optimizer, settings: TrainSettings) -> Lambda
         period=settings.restart_period or settings.steps,
         growth=settings.restart_growth,
         shrink=settings.restart_shrink,
-        floor=settings.min_learning_rate / settings.learning_rate,
+        floor=settings.min_learning_rate / (settings.learning_rate or 1.0),
     )
     return LambdaLR(optimizer, share)

@@ -1,16 +1,12 @@
 """Local tables: one JSON object a line, in files named for the parts of a data set."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from regdrop.errors import DataError
+from regdrop.tasks.sources.lines import numbered_lines
 from regdrop.tasks.sources.rows import Columns, checked_row
-
-MAX_LINE_BYTES = 1 << 22
-MAX_LINES = 100_000_000
-MAX_FILE_BYTES = 1 << 36
 
 
 def find_part(folder: str, *names: str) -> Path | None:
@@ -42,30 +38,10 @@ def read_jsonl(path: Path, columns: Columns) -> list[dict[str, Any]]:
         ...     read_jsonl(path, {"sentence": str, "label": int})
         [{'sentence': 'good', 'label': 1}]
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise DataError(f"{path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        rows = [checked_row(_parsed(line, place), columns, place) for place, line in _lines(path)]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; it needs rows with {', '.join(columns)}") from error
+    rows = [checked_row(_parsed(line, place), columns, place) for place, line in numbered_lines(path) if line.strip()]
     if not rows:
         raise DataError(f"{path} holds no rows; it needs one JSON object a line with {', '.join(columns)}")
     return rows
-
-
-def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each line that is not empty, and what an error calls it."""
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) > MAX_LINE_BYTES or number > MAX_LINES:
-                raise DataError(
-                    f"{path}, line {number}: at most {MAX_LINES:,} lines of {MAX_LINE_BYTES:,} bytes are read"
-                )
-            if line.strip():
-                yield f"{path}, line {number}", line
 
 
 def _parsed(line: bytes, place: str) -> Any:

@@ -1,0 +1,198 @@
+"""Language modelling from text files to scores: the official formats, the splits, the exact loss and its units."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from passes.masks import per_sample_masks
+from regdrop import attach
+from regdrop.errors import DataError, RecipeError
+from regdrop.tasks.language_modeling import TASK
+from regdrop.training.evaluation import evaluate
+from regdrop.training.recipe import load_recipe
+from regdrop.training.run import train
+from regdrop.training.trainer import TaskTrainer, training_arguments
+
+PAPER = {
+    "wikitext103_transformer": {"model.vocabulary": 60},
+    "wikitext103_adaptive": {"model.vocabulary": 60, "model.cutoffs": "10,20"},
+}
+SIZES = {
+    "data.block": 16,
+    "data.window": 12,
+    "data.context": 5,
+    "model.width": 16,
+    "model.depth": 2,
+    "model.heads": 2,
+    "model.feed_forward": 32,
+    "model.positions": 17,
+    "train.steps": 2,
+    "train.eval_every": 1,
+    "train.batch_size": 4,
+    "train.micro_batch": 2,
+    "train.precision": "fp32",
+    "train.workers": 0,
+}
+LINES = {"train": 60, "valid": 8, "test": 9}
+
+
+def text(count, seed):
+    """Lines as WikiText has them: titles between empty lines, words apart by blanks."""
+    random = torch.Generator().manual_seed(seed)
+    numbers = torch.randint(40, (count, 9), generator=random).square() // 40  # some words are more frequent
+    rows = [" " + " ".join(f"w{number}" for number in row) + " . \n" for row in numbers.tolist()]
+    rows[0] = " = Title with an <unk> = \n"
+    rows[1] = " \n"
+    return "".join(rows)
+
+
+@pytest.fixture
+def wikitext(tmp_path):
+    """A folder with the three files of WikiText-103, tiny."""
+    folder = tmp_path / "wikitext-103"
+    folder.mkdir()
+    for seed, (part, count) in enumerate(LINES.items()):
+        (folder / f"wiki.{part}.tokens").write_text(text(count, seed))
+    return folder
+
+
+def recipe_of(name, folder, **changes):
+    settings = SIZES | PAPER[name] | {"data.path": folder} | changes
+    return load_recipe(name, [f"--{key}={value}" for key, value in settings.items()])
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_paper_recipe_takes_two_steps_and_is_scored_by_the_word(name, wikitext, tmp_path):
+    recipe = recipe_of(name, wikitext)
+    summary = train(recipe, tmp_path / "run", seed=1, progress=False)
+    records = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
+    steps = [line for line in records if "loss" in line]
+    assert len(steps) == 2
+    for line in steps:
+        assert line["kl"] > 0
+        assert line["loss"] == pytest.approx(line["task_loss"] + recipe.rdrop.alpha * line["kl"], rel=1e-4)
+    assert set(summary.test) == {"perplexity", "loss"}
+    assert summary.test["perplexity"] == pytest.approx(math.exp(summary.test["loss"]))
+    assert evaluate(recipe, tmp_path / "run", progress=False) == pytest.approx(summary.test, rel=1e-5)
+
+
+MODELS = {"wikitext103_transformer": 290_683_392, "wikitext103_adaptive": 246_933_504}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_paper_recipe_builds_the_paper_s_model(name):
+    with torch.device("meta"):
+        model = TASK.build(load_recipe(name).model)
+    assert sum(weight.numel() for weight in model.parameters()) == MODELS[name]
+
+
+@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("enabled", [True, False], ids=["R-Drop", "plain"])
+def test_accumulation_does_not_move_the_loss(name, enabled, wikitext, tmp_path):
+    """Four windows at once, or one at a time: the same gradient, although the last window is not full."""
+    gradients = []
+    for micro in (4, 1):
+        changes = {"train.micro_batch": micro, "train.steps": 1, "model.softmax_dropout": 0.0}
+        recipe = recipe_of(name, wikitext, **changes)
+        torch.manual_seed(0)
+        gradients.append(one_gradient(recipe, enabled, tmp_path))
+    assert gradients[0].keys() == gradients[1].keys()
+    for key, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][key], rtol=1e-4, atol=1e-6, msg=key)
+
+
+def one_gradient(recipe, enabled, folder):
+    """The gradient that the first update is made with, masks depending on window and pass alone."""
+    from regdrop.training.plain import PlainLoss
+
+    model, splits = TASK.build(recipe.model), TASK.load(recipe.data, recipe.model, 0)
+    last = len(splits.train) - 1
+    items = [splits.train[index] for index in (0, 3, 5, last)]
+    assert int((items[-1]["labels"] != -100).sum()) < recipe.data.block
+    for row, item in enumerate(items):
+        item["input_ids"][0] = row  # tells the windows apart
+    splits = type(splits)(items, [], [], splits.collate)
+    arguments = training_arguments(recipe.train, folder, 0, save_strategy="no")
+    plain = None if enabled else PlainLoss(model)
+    trainer = TaskTrainer(TASK, splits, model, arguments, recipe.train, plain=plain)
+    handle = attach(trainer, 1.0) if enabled else None
+    gradients = {}
+    with per_sample_masks(model):
+        trainer.create_optimizer()
+        trainer.optimizer.step = lambda *args, **kwargs: gradients.update(
+            {name: part.grad.clone() for name, part in model.named_parameters()}
+        )
+        trainer.train()
+    if handle:
+        handle.remove()
+    return gradients
+
+
+def parts(splits):
+    return [splits.train.text, splits.validation.text, splits.test.text]
+
+
+def test_text_in_two_parts_gives_the_end_of_its_training_text_to_validation(tmp_path):
+    lines = [f"line {number}" for number in range(20)]
+    (tmp_path / "train.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "validation.txt").write_text("a test\n")
+    settings = ["--data.unit=word", "--data.validation=4", f"--data.path={tmp_path}", "--data.train_limit=10"]
+    recipe = load_recipe("tiny_shakespeare_gpt", settings)
+    train_part, validation, test = parts(TASK.load(recipe.data, recipe.model, 0))
+    assert (train_part.words, validation.words, test.words) == (10 * 3, 4 * 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (["--data.validation=null"], RecipeError, "pass --data.validation LINES"),
+        (["--data.validation=20"], DataError, "cannot hold out 20 of 20 lines"),
+        (["--data.path=null"], DataError, r"not on the hub; pass --data\.path FOLDER"),
+        (["--data.block=129"], RecipeError, "windows have 130 tokens, the model takes 129"),
+        (["--data.window=200"], RecipeError, "windows have 201 tokens, the model takes 129"),
+        (["--model.vocabulary=100"], RecipeError, "bpe needs 260 tokens at least, the model has 100"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_loaded_is_refused(tmp_path, changes, error, message):
+    (tmp_path / "train.txt").write_text("some line\n" * 20)
+    (tmp_path / "test.txt").write_text("some line\n")
+    settings = ["--data.validation=4", f"--data.path={tmp_path}", *changes]
+    recipe = load_recipe("tiny_shakespeare_gpt", settings)
+    with pytest.raises(error, match=message):
+        TASK.load(recipe.data, recipe.model, 0)
+
+
+def test_a_context_that_leaves_nothing_is_refused():
+    with pytest.raises(RecipeError, match=r"data\.context 128 leaves nothing"):
+        load_recipe("tiny_shakespeare_gpt", ["--data.context=128"])
+
+
+def shakespeare():
+    folder = Path(os.environ.get("REGDROP_DATA", "")) / "tinyshakespeare"
+    if not (folder / "train.txt").is_file():
+        pytest.skip("REGDROP_DATA has no tinyshakespeare/train.txt")
+    return folder
+
+
+@pytest.mark.parametrize(("unit", "vocabulary"), [("bpe", 300), ("character", 80)])
+def test_scores_are_of_the_text_whatever_its_tokens(unit, vocabulary, tmp_path):
+    """A model that knows nothing needs log2(vocabulary) bits a token."""
+    changes = {"data.path": shakespeare(), "data.unit": unit, "model.vocabulary": vocabulary, "model.width": 4}
+    changes |= {"data.train_limit": 500, "model.depth": 1, "model.heads": 1}
+    recipe = load_recipe("tiny_shakespeare_gpt", [f"--{key}={value}" for key, value in changes.items()])
+    model, splits = TASK.build(recipe.model), TASK.load(recipe.data, recipe.model, 0)
+    torch.nn.init.zeros_(model.transformer.ln_f.weight)
+    arguments = training_arguments(recipe.train, tmp_path, seed=0)
+    scores = TaskTrainer(TASK, splits, model, arguments, recipe.train).evaluate(splits.test)
+    tokens = len(splits.test.text.tokens) - 1
+    assert scores["eval_loss"] == pytest.approx(math.log(vocabulary), rel=1e-5)
+    assert scores["eval_perplexity"] == pytest.approx(vocabulary, rel=1e-4)
+    assert splits.test.text.characters == 111_540
+    assert scores["eval_bits_per_character"] == pytest.approx(math.log2(vocabulary) * tokens / 111_540, rel=1e-5)
+    words = math.log(scores["eval_word_perplexity"]) * splits.test.text.words
+    assert words == pytest.approx(math.log(vocabulary) * tokens, rel=1e-5)
