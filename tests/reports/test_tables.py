@@ -16,7 +16,7 @@ def cells(table):
 
 
 def test_means_and_deviations_are_those_of_the_runs():
-    rows = cells(arm_table(comparison_of(BASELINE, R_DROP), "github"))
+    rows = cells(arm_table(comparison_of(BASELINE, R_DROP)).text("github"))
     for row, (label, values) in zip(rows, (("baseline", BASELINE), ("R-Drop", R_DROP)), strict=True):
         accuracy, loss, seconds = (np.array([run[key] for run in values]) for key in ("accuracy", "loss", "seconds"))
         assert row == [
@@ -32,7 +32,7 @@ def test_means_and_deviations_are_those_of_the_runs():
 
 @pytest.mark.parametrize(("index", "key", "scale", "digits"), [(0, "accuracy", 100, 2), (1, "loss", 1, 4)])
 def test_differences_are_paired_with_scipys_interval(index, key, scale, digits):
-    row = cells(contrast_table(comparison_of(BASELINE, R_DROP), "github"))[index]
+    row = cells(contrast_table(comparison_of(BASELINE, R_DROP)).text("github"))[index]
     treatment, reference = ([run[key] for run in values] for values in (R_DROP, BASELINE))
     interval = stats.ttest_rel(treatment, reference).confidence_interval(0.95)
     assert row[0] == "R-Drop - baseline"
@@ -43,24 +43,24 @@ def test_differences_are_paired_with_scipys_interval(index, key, scale, digits):
 
 def test_a_failed_run_is_counted_beside_the_mean_of_the_others():
     comparison = comparison_of([*BASELINE[:3], "RuntimeError: out of memory"], R_DROP)
-    row = cells(arm_table(comparison, "github"))[0]
+    row = cells(arm_table(comparison).text("github"))[0]
     assert row[3] == "3 (1 failed)"
     assert row[4].startswith(f"{100 * np.mean([run['accuracy'] for run in BASELINE[:3]]):.2f} ±")
-    assert [row[5] for row in cells(contrast_table(comparison, "github"))] == ["3", "3"]
+    assert [row[5] for row in cells(contrast_table(comparison).text("github"))] == ["3", "3"]
 
 
 def test_an_arm_of_which_every_run_failed_has_no_number():
-    row = cells(arm_table(comparison_of(["NaN"] * 4, R_DROP), "github"))[0]
+    row = cells(arm_table(comparison_of(["NaN"] * 4, R_DROP)).text("github"))[0]
     assert row[3:] == ["0 (4 failed)", "-", "-", "-"]
 
 
 def test_one_seed_has_neither_deviation_nor_interval():
     comparison = comparison_of(BASELINE[:1], R_DROP[:1])
-    assert cells(arm_table(comparison, "github"))[0][4] == "90.00"
-    assert cells(contrast_table(comparison, "github"))[0][3] == "-"
+    assert cells(arm_table(comparison).text("github"))[0][4] == "90.00"
+    assert cells(contrast_table(comparison).text("github"))[0][3] == "-"
 
 
 def test_the_terminal_shows_the_same_numbers():
     comparison = comparison_of(BASELINE, R_DROP)
-    numbers = [re.findall(r"\d+\.\d+", contrast_table(comparison, form)) for form in ("simple", "github")]
+    numbers = [re.findall(r"\d+\.\d+", contrast_table(comparison).text(form)) for form in ("simple", "github")]
     assert numbers[0] == numbers[1] != []

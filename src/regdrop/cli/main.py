@@ -9,12 +9,24 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 
 from regdrop.cli.arguments import split_settings
 from regdrop.cli.diagnosis import add_diagnose, add_report
+from regdrop.cli.plan import add_plan
 from regdrop.cli.runs import add_eval, add_recipes, add_train
 from regdrop.cli.studies import add_compare, add_study
 from regdrop.cli.tools import add_alpha, add_convert
 from regdrop.errors import MissingExtraError, RDropError
 
-COMMANDS = (add_recipes, add_train, add_eval, add_compare, add_study, add_diagnose, add_report, add_convert, add_alpha)
+COMMANDS = (
+    add_recipes,
+    add_train,
+    add_eval,
+    add_compare,
+    add_study,
+    add_plan,
+    add_diagnose,
+    add_report,
+    add_convert,
+    add_alpha,
+)
 INTERRUPTED = 130
 
 

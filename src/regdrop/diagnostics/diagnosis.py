@@ -1,6 +1,7 @@
 """Diagnosis: everything that was measured on one model, for machines and for people."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from textwrap import wrap
 
@@ -55,11 +56,15 @@ class Diagnosis:
             f"{self.model}: {self.items:,} items of {self.classes:,} classes, {self.passes} sub-models (seed "
             f"{self.seed}), {self.active_sources} of {self.sources} noise sources act"
         )
-        blocks = [wrap(head, WIDTH), _aligned(_consistency_rows(self.consistency)), _aligned(self._other_rows())]
+        blocks = [wrap(head, WIDTH), _aligned(self.quantities()), _aligned(self._other_rows())]
         if self.layers:
             blocks.append(["KL with the noise of one layer alone:", *_aligned(_layer_rows(self.layers))])
         blocks.append(wrap(self.verdict.text, WIDTH, break_long_words=False))
         return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+    def quantities(self) -> tuple[Row, ...]:
+        """What dropout does to the predictions: name, value and meaning of each quantity, as people read them."""
+        return tuple(_consistency_rows(self.consistency))
 
     def _other_rows(self) -> list[Row]:
         found = self.consistency
@@ -112,6 +117,6 @@ def _short(value: float) -> str:
     return "0" if value < ROUNDING else f"{value:.4g}"
 
 
-def _aligned(rows: list[Row]) -> list[str]:
+def _aligned(rows: Sequence[Row]) -> list[str]:
     label, value = (max(len(row[column]) for row in rows) for column in (0, 1))
     return [f"  {row[0]:<{label}}  {row[1]:>{value}}  {row[2]}" for row in rows]

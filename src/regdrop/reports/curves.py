@@ -106,6 +106,16 @@ def band(curves: Sequence[Curve]) -> tuple[Curve, Numbers]:
     return Curve(steps, times.mean(axis=0), values.mean(axis=0)), sd
 
 
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Places of at most so many of `count` points, evenly spaced, the first and the last among them.
+
+    Example:
+        >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
+        ([0, 4, 8], [0, 1])
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
+
+
 def _curve(records: Sequence[StepRecord | EvaluationRecord], clock: Clock, values: Sequence[float] | Numbers) -> Curve:
     steps = np.asarray([record.step for record in records], dtype=np.float64)
     times = np.asarray([getattr(record, clock) for record in records], dtype=np.float64)

@@ -1,43 +1,45 @@
-"""Tables of a comparison, as plain text or Markdown."""
+"""Tables of a study: its arms, and the paired differences between them."""
 
-from typing import Literal
-
-from tabulate import tabulate
-
-from regdrop.studies.comparison import ArmResult, Comparison, Contrast
+from regdrop.reports.page import Table
 from regdrop.studies.metrics import Metric, metric
+from regdrop.studies.result import ArmResult, Contrast, StudyResult
 from regdrop.studies.statistics import spread
 
-Format = Literal["simple", "github"]
 NOTHING = "-"
 
 
-def arm_table(comparison: Comparison, form: Format) -> str:
-    """One row an arm: every test metric and the training time as mean ± sample standard deviation over seeds.
-
-    Args:
-        comparison: what to show.
-        form: `simple` for a terminal, `github` for Markdown.
-    """
-    shown = [metric(key) for key in comparison.metrics]
-    rows = [
-        [arm.label, str(arm.steps), str(arm.passes), _seeds(arm), *(_mean_sd(column, arm) for column in shown)]
-        for arm in comparison.arms
-    ]
-    heads = ["arm", "steps", "passes a step", "seeds", *(column.title for column in shown)]
-    return _table(heads, rows, form)
+def arm_table(study: StudyResult) -> Table:
+    """One row an arm: every test metric and the training time as mean ± sample standard deviation over seeds."""
+    shown = [metric(key) for key in study.metrics]
+    rows = tuple(
+        (arm.label, str(arm.steps), str(arm.passes), _seeds(arm), *(mean_sd(column, arm) for column in shown))
+        for arm in study.arms
+    )
+    heads = ("arm", "steps", "passes a step", "seeds", *(column.title for column in shown))
+    return Table("Mean ± sample standard deviation over seeds, test part", heads, rows)
 
 
-def contrast_table(comparison: Comparison, form: Format) -> str:
+def contrast_table(study: StudyResult) -> Table:
     """One row a contrast: the paired difference of each test metric with its 95 % interval and sign-flip p-value."""
-    rows = [
-        [f"{_label(comparison, contrast.treatment)} - {_label(comparison, contrast.reference)}", *_difference(contrast)]
-        for contrast in comparison.contrasts
-    ]
-    return _table(["difference", "metric", "mean", "95 % interval", "p", "seeds"], rows, form)
+    rows = tuple((versus(study, contrast), *_difference(contrast)) for contrast in study.contrasts)
+    heads = ("difference", "metric", "mean", "95 % interval", "p", "seeds")
+    return Table("Differences between arms, paired by seed", heads, rows)
 
 
-def _mean_sd(column: Metric, arm: ArmResult) -> str:
+def grid_table(study: StudyResult, key: str) -> Table:
+    """Means of one metric over a grid of two factors: the first goes down, the second across."""
+    shown, (down, across) = metric(key), study.factors
+    cells = {arm.point: mean_sd(shown, arm) for arm in study.arms}
+    columns = sorted({point[1] for point in cells if len(point) == 2})
+    rows = tuple(
+        (f"{first:g}", *(cells.get((first, second), NOTHING) for second in columns))
+        for first in sorted({point[0] for point in cells if len(point) == 2})
+    )
+    return Table(f"{shown.title}: {down} down, {across} across", (down, *(f"{value:g}" for value in columns)), rows)
+
+
+def mean_sd(column: Metric, arm: ArmResult) -> str:
+    """Mean ± standard deviation of an arm, or the mean alone of one seed."""
     values = list(arm.values(column.key).values())
     if not values:
         return NOTHING
@@ -45,24 +47,25 @@ def _mean_sd(column: Metric, arm: ArmResult) -> str:
     return column.show(center.mean) + ("" if center.sd is None else f" ± {column.show(center.sd)}")
 
 
-def _difference(contrast: Contrast) -> list[str]:
+def interval(contrast: Contrast) -> str:
+    """The 95 % interval of a contrast as people read it; a dash where there is none."""
     column, found = metric(contrast.metric), contrast.difference
-    interval = NOTHING
-    if found.low is not None and found.high is not None:
-        interval = f"{column.show(found.low, '+')} to {column.show(found.high, '+')}"
+    if found.low is None or found.high is None:
+        return NOTHING
+    return f"{column.show(found.low, '+')} to {column.show(found.high, '+')}"
+
+
+def versus(study: StudyResult, contrast: Contrast) -> str:
+    """Which arm minus which."""
+    return f"{study.arm(contrast.treatment).label} - {study.arm(contrast.reference).label}"
+
+
+def _difference(contrast: Contrast) -> tuple[str, ...]:
+    column, found = metric(contrast.metric), contrast.difference
     unit = f"{column.name} ({column.step})" if column.step else column.name
-    return [unit, column.show(found.mean, "+"), interval, f"{found.p_value:.2g}", str(len(found.seeds))]
+    return unit, column.show(found.mean, "+"), interval(contrast), f"{found.p_value:.2g}", str(len(found.seeds))
 
 
 def _seeds(arm: ArmResult) -> str:
     failed = len(arm.outcomes) - len(arm.finished)
     return f"{len(arm.finished)} ({failed} failed)" if failed else str(len(arm.finished))
-
-
-def _label(comparison: Comparison, name: str) -> str:
-    return next(arm.label for arm in comparison.arms if arm.name == name)
-
-
-def _table(heads: list[str], rows: list[list[str]], form: Format) -> str:
-    align = ["left", *["right"] * (len(heads) - 1)]
-    return str(tabulate(rows, heads, tablefmt=form, disable_numparse=True, colalign=align))

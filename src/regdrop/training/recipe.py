@@ -99,7 +99,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         raise RecipeError(f"{name_or_path} is no recipe: it needs a task and the sections data, model, rdrop and train")
     sections = _sections(raw["task"])
     _check_keys(raw, sections)
-    for key, value in _parse_overrides(overrides):
+    for key, value in parse_overrides(overrides):
         _override(raw, sections, key, value)
     return _typed({"name": name, **raw}, sections)
 
@@ -131,7 +131,7 @@ def _check_key(key: str, sections: Mapping[str, type[Any]]) -> None:
         raise RecipeError(f"unknown key {key!r}: {nearest(key, known)}")
 
 
-def _parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str]]:
+def parse_overrides(overrides: Sequence[str]) -> list[tuple[str, str]]:
     """Pairs of key and value out of `--key value` and `--key=value`."""
     pairs, words = [], iter(overrides)
     for word in words:

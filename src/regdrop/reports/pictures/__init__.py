@@ -1,0 +1,1 @@
+"""Everything that is drawn: functions from numbers to axes and figures, and figures to files."""

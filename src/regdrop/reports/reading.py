@@ -1,0 +1,47 @@
+"""Outcomes read back from the folders they were written to; a damaged file is an error that names it."""
+
+from pathlib import Path
+
+from regdrop.diagnostics.record import DIAGNOSIS, DiagnosisRecord
+from regdrop.errors import DataError
+from regdrop.training.summary import RunSummary
+from regdrop.training.typed import read_typed
+
+SUMMARY = "summary.json"
+MAX_BYTES = 10_000_000
+
+
+def read_diagnosis(folder: Path) -> DiagnosisRecord:
+    """The diagnosis in a folder.
+
+    Raises:
+        DataError: missing, too large, or not a diagnosis; the text names file and key.
+    """
+    found = read_typed(DiagnosisRecord, _text(folder / DIAGNOSIS), str(folder / DIAGNOSIS))
+    if not found.diagnosis.calibration.bins or found.diagnosis.items < 1:
+        raise DataError(f"{folder / DIAGNOSIS} is of no items; diagnose again")
+    return found
+
+
+def read_summary(folder: Path) -> RunSummary:
+    """The summary of the finished run in a folder.
+
+    Raises:
+        DataError: missing, too large, or not a summary; the text names file and key.
+    """
+    summary = read_typed(RunSummary, _text(folder / SUMMARY), str(folder / SUMMARY))
+    for key, kinds in (("enabled", (bool,)), ("alpha", (int, float)), ("passes", (int,))):
+        if type(summary.rdrop.get(key)) not in kinds:
+            raise DataError(f"{folder / SUMMARY}: rdrop has no fitting {key!r}; train again")
+    return summary
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); expected what regdrop wrote") from error
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{path} is longer than {MAX_BYTES:,} bytes; expected what regdrop wrote")
+    return content.decode("utf-8", errors="replace")
