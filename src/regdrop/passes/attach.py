@@ -27,6 +27,7 @@ def attach(
     passes: int = 2,
     every: int = 1,
     mode: ModeName = "concat",
+    share_prefix: bool | str = False,
     twin_fraction: float = 1.0,
     task: HeadName | None = None,
     labels: str = "labels",
@@ -59,6 +60,9 @@ def attach(
             K times the task loss, so that the scale of the gradient stays. A step is an optimizer step under a Trainer
             or with `RDropHandle.begin_step`, else a training forward.
         mode: how the passes run, and which arguments are repeated; see `paired_forward`.
+        share_prefix: run what precedes the first noise once a step, and only the rest for every pass; the gradient
+            stays that of "concat". "auto": where it can be had, as mode "shared" does; True: there, or an error at the
+            first training forward; a module's name: up to that module, or an error.
         twin_fraction: let the second of two passes take only this share of the rows, at least one, drawn anew in each
             forward by torch's random numbers. A row left out counts its one task loss for both passes, and the
             divergence of the others is scaled up: loss, gradient and `kl` are unbiased estimates of what 1.0 gives.
@@ -113,6 +117,7 @@ def attach(
         passes=passes,
         every=every,
         mode=mode,
+        share_prefix=share_prefix,
         twin_fraction=twin_fraction,
         shared=shared,
         label_smoothing=label_smoothing,

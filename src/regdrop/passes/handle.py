@@ -62,6 +62,7 @@ class RDropHandle:
         self._undo: list[Callable[[], None]] = [
             module.register_forward_pre_hook(self._before, with_kwargs=True).remove,
             module.register_forward_hook(self._after).remove,
+            module.register_forward_hook(self._abandon, always_call=True).remove,
         ]
         if layer is not None:
             self._undo.append(module.register_forward_hook(layer.put_back, always_call=True).remove)
@@ -146,6 +147,11 @@ class RDropHandle:
         result = replace(result, kl=result.kl / share)
         self._record(result, pending.plain)
         return pending.returned(stacked, result.loss)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _abandon(self, *_: object) -> None:
+        """Where the forward raised, its mode takes its hooks off the model at once."""
+        self._pending = None
 
     def _leave_layer_out(self, call: Call) -> OutputLayer | None:
         """Leave the output layer out of the coming forward, which puts it back; None where that is not to be had."""

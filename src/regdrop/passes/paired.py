@@ -17,6 +17,7 @@ def paired_forward(
     *args: Any,
     passes: int = 2,
     mode: ModeName = "concat",
+    share_prefix: bool | str = False,
     shared: Collection[str] = (),
     **kwargs: Any,
 ) -> Any:
@@ -35,7 +36,15 @@ def paired_forward(
             updates its running statistics once. "sequential": K forwards of x, the activations of which add up all the
             same; BatchNorm updates K times. Inputs that are flattened over the batch (packed sequences, image patches)
             need "sequential" or "replay". "replay": the bits of "sequential" with the activations of one pass: all but
-            the last keep none and are run again in backward, until which the model must not be changed.
+            the last keep none and are run again in backward, until which the model must not be changed. "shared":
+            "concat" for less: what precedes the first noise runs on the B rows, the rest on K*B; the same random
+            numbers, the same passes up to rounding. A BatchNorm that precedes sees each row once, as in a plain step.
+            Where that cannot be had, "concat" runs, and the log says why. "head", an approximation: everything that
+            precedes the *last* noise, the dropout before a classifier, runs once with one draw of its own noise, and
+            only the rest K times.
+        share_prefix: where the passes part in "shared" and "head". False or "auto": found by the order in which the
+            modules run, and tried on two rows, once; True: there, or an error instead of "concat"; a module's name: at
+            its entry, tried likewise. In mode "concat", all but False mean "shared".
         shared: keywords not to repeat although their dimension 0 has the batch size.
         kwargs: keyword arguments of its forward, for one pass. Leave labels out: the model's own loss is not needed.
 
@@ -46,7 +55,8 @@ def paired_forward(
     Raises:
         InputError: fewer than two passes, an unknown mode, or no batched tensor among the arguments.
         NoNoiseError: no dropout acts, so the passes would agree.
-        UnsupportedError: a flattened batch in mode "concat".
+        UnsupportedError: a flattened batch in mode "concat", or passes that cannot part in mode "head" or where
+            `share_prefix` says they must.
 
     Source: Algorithm 1 of arXiv 2106.14448; its official code concatenates the batch as "concat" does.
 
@@ -62,7 +72,7 @@ def paired_forward(
         torch.Size([2, 4, 3])
         >>> r_drop_loss(logits, torch.tensor([0, 1, 2, 0]), alpha=1.0).loss.backward()
     """
-    options = PassOptions(passes=passes, mode=mode, shared=shared)
+    options = PassOptions(passes=passes, mode=mode, share_prefix=share_prefix, shared=shared)
     require_noise(model, per_row=options.per_row)
 
     def forward(call: Call) -> Any:

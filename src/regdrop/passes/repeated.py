@@ -17,12 +17,13 @@ def concat(request: Request) -> Passes:
 
 
 def by_pass(output: Any, passes: int, size: int) -> Any:
-    """The output of a repeated batch with its batch tensors `(K * B, ...)` seen as `(K, B, ...)`, without a copy."""
+    """The output of a repeated batch with its batch tensors `(K, B, ...)`."""
+    return map_tensors(lambda tensor: stacked_rows(tensor, passes, size), output)
 
-    def split(tensor: Tensor) -> Tensor:
-        return tensor.view(passes, size, *tensor.shape[1:]) if rows_of(tensor) == passes * size else tensor
 
-    return map_tensors(split, output)
+def stacked_rows(tensor: Tensor, passes: int, size: int) -> Tensor:
+    """The rows of all passes, `(K * B, ...)`, seen as `(K, B, ...)` without a copy; any other tensor as it is."""
+    return tensor.view(passes, size, *tensor.shape[1:]) if rows_of(tensor) == passes * size else tensor
 
 
 def sequential(request: Request) -> Passes:

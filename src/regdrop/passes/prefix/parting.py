@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from regdrop.passes.batch import Call, map_batch
+from regdrop.passes.outputs import map_tensors
 from regdrop.passes.prefix.split import Split
+from regdrop.passes.repeated import rows_of, stacked_rows
 
 
 class Parting:
@@ -16,7 +18,7 @@ class Parting:
 
     Attributes:
         happened: whether the split has been reached.
-        roots: the floating-point rows that were repeated at the split; kept in a trial only.
+        roots: the floating-point rows of all passes, where the graph begins in a trial; empty otherwise.
     """
 
     def __init__(self, split: Split, size: int, passes: int, shared: Collection[str], trial: bool) -> None:
@@ -39,10 +41,11 @@ class Parting:
         return map_batch(self._repeat, Call(args, kwargs), self._size, self._shared)
 
     def _repeat(self, rows: Tensor) -> Tensor:
-        if self._trial and rows.is_floating_point():
-            rows = rows.detach().requires_grad_(torch.is_grad_enabled())
-            self.roots.append(rows)
-        return torch.cat([rows] * self._passes)
+        repeated = torch.cat([rows] * self._passes)
+        if self._trial and repeated.is_floating_point():
+            self.roots.append(repeated.detach().requires_grad_())
+            return self.roots[-1].clone()
+        return repeated
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def parting(split: Split, size: int, passes: int, shared: Collection[str], *, tr
         size: the batch size B of one pass; tensors of B rows become tensors of `passes * B` rows, pass by pass.
         passes: K.
         shared: keywords not to repeat although their dimension 0 has the batch size.
-        trial: cut the graph at the split, and keep what was cut.
+        trial: let the graph begin at the split.
     """
     state = Parting(split, size, passes, shared, trial)
     with ExitStack() as hooks:
@@ -63,3 +66,12 @@ def parting(split: Split, size: int, passes: int, shared: Collection[str], *, tr
             handle = module.register_forward_pre_hook(state.enter, with_kwargs=True, prepend=True)
             hooks.callback(handle.remove)
         yield state
+
+
+def parted_by_pass(output: Any, passes: int, size: int) -> Any:
+    """The output of a parted forward with its batch tensors `(K, B, ...)`; what was computed once is all passes'."""
+
+    def expand(tensor: Tensor) -> Tensor:
+        return tensor.expand(passes, *tensor.shape) if rows_of(tensor) == size else stacked_rows(tensor, passes, size)
+
+    return map_tensors(expand, output)

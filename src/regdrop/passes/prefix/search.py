@@ -88,11 +88,12 @@ def _first_that_holds(sample: Request, seen: Trace, places: Iterable[int], least
     for position in places:
         split = split_at(sample.model, seen, position)
         if split.share < least:
-            return f"only {100 * split.share:.0f} % of a forward come before {split.name!r}, where its noise is"
+            return f"only {100 * split.share:.0f} % of a forward come before {split.name!r}; {reason}"
         refusal = refusal_of(sample, split)
         if refusal is None:
             return split
-        reason = refusal
+        reason = f"the passes cannot part at {split.name!r}: {refusal}"
+        LOG.debug("R-Drop: %s", reason)
     return reason
 
 

@@ -3,7 +3,7 @@
 import logging
 
 from regdrop.passes.batch import batch_size, repeat_batch
-from regdrop.passes.prefix.parting import parting
+from regdrop.passes.prefix.parting import parted_by_pass, parting
 from regdrop.passes.prefix.search import find_split
 from regdrop.passes.repeated import by_pass, concat
 from regdrop.passes.request import Passes, Request
@@ -22,7 +22,7 @@ def parted(request: Request) -> Passes:
         return (yield from concat(request))
     with parting(split, size, options.passes, options.shared) as state:
         output = yield request.call
-    if not state.happened:
-        LOG.info("R-Drop: the forward did not come by %r, so the whole batch was repeated", split.name)
-        output = request.forward(repeat_batch(request.call, options.passes, options.shared))
-    return by_pass(output, options.passes, size)
+    if state.happened:
+        return parted_by_pass(output, options.passes, size)
+    LOG.info("R-Drop: the forward did not come by %r, so the whole batch was repeated", split.name)
+    return by_pass(request.forward(repeat_batch(request.call, options.passes, options.shared)), options.passes, size)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -30,13 +31,17 @@ class Split:
     share: float
 
 
-def split_at(model: nn.Module, seen: Trace, position: int) -> Split:
-    """The split at the entry of one call of a trace."""
+def split_at(model: Any, seen: Trace, position: int) -> Split:
+    """The split at the entry of one call of a trace.
+
+    The output layer of a language model is no follower: it takes hidden states alone, and may be left out.
+    """
     call = seen.calls[position]
+    layer = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     later = [each.module for each in seen.calls[position + 1 :] if each.parents[-1] in call.parents]
-    followers = tuple({id(module): module for module in later if module is not call.module}.values())
+    followers = dict.fromkeys(module for module in later if module is not call.module and module is not layer)
     name = next(name for name, module in model.named_modules() if module is call.module)
-    return Split(name, call.module, call.nth, followers, call.flops / max(seen.flops, 1))
+    return Split(name, call.module, call.nth, tuple(followers), call.flops / max(seen.flops, 1))
 
 
 def before_first_noise(model: nn.Module, seen: Trace, sources: Sequence[NoiseSource]) -> Iterator[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -58,19 +59,22 @@ def trace(model: nn.Module, forward: Callable[[], Any]) -> Trace:
     """
     calls: list[ModuleCall] = []
     under_way: list[int] = []
+    own = set(model.modules())
     counter = FlopCounterMode(display=False)
 
     def enter(module: nn.Module, args: object) -> None:  # noqa: ARG001 - a hook's signature
-        nth = sum(call.module is module for call in calls)
-        calls.append(ModuleCall(module, tuple(under_way), nth, counter.get_total_flops()))
-        under_way.append(len(calls) - 1)
+        if module in own:
+            nth = sum(call.module is module for call in calls)
+            calls.append(ModuleCall(module, tuple(under_way), nth, counter.get_total_flops()))
+            under_way.append(len(calls) - 1)
 
     def leave(module: nn.Module, args: object, output: object) -> None:  # noqa: ARG001 - a hook's signature
-        under_way.pop()
+        if module in own:
+            under_way.pop()
 
+    # Hooks on all modules there are, since one on an output layer would keep it from being left out.
     with ExitStack() as hooks, counter:
-        for module in model.modules():
-            hooks.callback(module.register_forward_pre_hook(enter).remove)
-            hooks.callback(module.register_forward_hook(leave).remove)
+        hooks.callback(register_module_forward_pre_hook(enter).remove)
+        hooks.callback(register_module_forward_hook(leave).remove)
         forward()
     return Trace(calls, counter.get_total_flops())

@@ -1,4 +1,4 @@
-"""A split is tried on two rows before it is used: the passes must be what they are when the whole batch is repeated."""
+"""A split is tried on two rows before it is used: its passes must be those of the whole batch repeated."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from regdrop.errors import UnsupportedError
 from regdrop.passes.batch import batch_size, map_batch, repeat_batch
 from regdrop.passes.outputs import tensors_in
-from regdrop.passes.prefix.parting import parting
+from regdrop.passes.prefix.parting import parted_by_pass, parting
 from regdrop.passes.prefix.split import Split
+from regdrop.passes.repeated import by_pass
 from regdrop.passes.replay import FormerBuffers
 from regdrop.passes.request import Request
 
@@ -43,28 +45,29 @@ def aside(model: nn.Module) -> Iterator[None]:
 
 
 def refusal_of_exact(sample: Request, split: Split) -> str | None:
-    """The passes differ from those of the whole batch repeated under the same random state; or cannot be trained."""
+    """The passes are not those of the whole batch repeated under the same random state, or cannot be trained."""
+    passes = sample.options.passes
     try:
         torch.manual_seed(0)
         with torch.no_grad():
-            expected = sample.forward(repeat_batch(sample.call, sample.options.passes, sample.options.shared))
+            whole = sample.forward(repeat_batch(sample.call, passes, sample.options.shared))
         torch.clear_autocast_cache()  # what is cast without a graph would be used in the next forward
         torch.manual_seed(0)
-        actual = _parted(sample, split)
+        parts = _trained(sample, split)
     except Exception as error:  # whatever a model raises, the whole batch can be repeated
-        return f"parting at {split.name!r} fails with {one_line(error)}"
-    same = all(_agree(*pair) for pair in zip(tensors_in(actual), tensors_in(expected), strict=True))
-    return None if same else f"parting at {split.name!r} does not give what repeating the whole batch gives"
+        return one_line(error)
+    pairs = zip(tensors_in(parts), tensors_in(by_pass(whole, passes, ROWS)), strict=True)
+    return None if all(_agree(*pair) for pair in pairs) else "the passes are not those of the whole batch repeated"
 
 
 def refusal_of_twins(sample: Request, split: Split) -> str | None:
     """The passes do not differ, or are not those of the whole batch repeated while no noise acts."""
     try:
-        output = _parted(sample, split)
-    except Exception as error:  # whatever a model raises, the noise was not in a head
-        return f"parting at {split.name!r} fails with {one_line(error)}"
-    if not any(_rows_differ(tensor) for tensor in tensors_in(output)):
-        return f"no noise acts from {split.name!r} on"
+        output = _trained(sample, split)
+    except Exception as error:  # whatever a model raises, its noise is not in a head
+        return one_line(error)
+    if not any(_passes_differ(tensor) for tensor in tensors_in(output)):
+        return "no noise acts behind it"
     with in_eval_mode(sample.model):
         return refusal_of_exact(sample, split)
 
@@ -87,17 +90,28 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-def _parted(sample: Request, split: Split) -> Any:
-    """The output of a parted forward, after a backward through it to the split.
+def _trained(sample: Request, split: Split) -> Any:
+    """The passes of a parted forward, after a backward from them to the split.
 
-    A part of the model that is computed again in the backward (gradient checkpointing) would find no hooks there.
+    It fails where a part of the model is computed again in backward (gradient checkpointing), as that finds no hooks.
+
+    Raises:
+        UnsupportedError: no gradient comes from one of the passes: the model goes on with the rows of another.
     """
-    with parting(split, ROWS, sample.options.passes, sample.options.shared, trial=True) as state:
-        output = sample.forward(sample.call)
-    ends = [tensor for tensor in tensors_in(output) if tensor.requires_grad]
-    if ends and state.roots and torch.is_grad_enabled():
-        torch.autograd.grad([end.sum() for end in ends], state.roots, allow_unused=True)
-    return output
+    passes = sample.options.passes
+    with torch.enable_grad():
+        with parting(split, ROWS, passes, sample.options.shared, trial=True) as state:
+            output = sample.forward(sample.call)
+        ends = [tensor for tensor in tensors_in(output) if tensor.requires_grad]
+        pulls = [torch.randn_like(end) for end in ends]
+        gradients = torch.autograd.grad(ends, state.roots, pulls, allow_unused=True) if ends else ()
+    if not any(_reaches_all(gradient, passes) for gradient in gradients):
+        raise UnsupportedError("no gradient comes back from some of the passes")
+    return parted_by_pass(output, passes, ROWS)
+
+
+def _reaches_all(gradient: Tensor | None, passes: int) -> bool:
+    return gradient is not None and bool(gradient.reshape(passes, -1).ne(0).any(1).all())
 
 
 def _agree(actual: Tensor, expected: Tensor) -> bool:
@@ -112,5 +126,5 @@ def _agree(actual: Tensor, expected: Tensor) -> bool:
     return torch.allclose(actual, expected, rtol=allowed, atol=allowed * scale, equal_nan=True)
 
 
-def _rows_differ(tensor: Tensor) -> bool:
-    return tensor.ndim > 0 and len(tensor) >= 2 * ROWS and not torch.equal(tensor[:ROWS], tensor[ROWS : 2 * ROWS])
+def _passes_differ(tensor: Tensor) -> bool:
+    return tensor.ndim > 1 and tensor.shape[1] == ROWS and not torch.equal(tensor[0], tensor[1])
