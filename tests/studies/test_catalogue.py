@@ -63,7 +63,17 @@ def test_baselines_change_one_thing_each():
     assert not any(getattr(quiet, field.name) for field in fields(quiet) if "drop" in field.name)
     assert arms["label-smoothing"].rdrop.label_smoothing == 0.1
     assert arms["weight-decay"].train.weight_decay == pytest.approx(10 * plain.train.weight_decay)
-    assert [name for name, one in arms.items() if one.rdrop.enabled] == ["r-drop"]
+    several = arms["multi-sample"]
+    assert (several.rdrop.mode, several.rdrop.alpha, several.model.head_dropout) == ("head", 0, 0.3)
+    assert arms_of("baselines")["multi-sample"].model.head_dropout == tiny_recipe().model.dropout
+    assert [name for name, one in arms.items() if one.rdrop.enabled] == ["multi-sample", "r-drop"]
+
+
+def test_the_cheaper_forms_cost_what_the_cost_study_pairs_them_with():
+    arms = arms_of("cost")
+    base = compute(arms["baseline"])
+    assert [compute(one) / base for one in arms.values()] == [1, 2, 1.25, 1.25]
+    assert compute(arms_of("baselines")["multi-sample"]) == compute(arms_of("baselines")["baseline"])
 
 
 def test_the_kl_is_watched_on_both_sides():

@@ -91,6 +91,7 @@ def start(out, workers):
     return subprocess.Popen([sys.executable, str(script), str(out), tests, str(workers)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_study_continues_to_the_same_result(whole, tmp_path, workers):
     study, _ = whole

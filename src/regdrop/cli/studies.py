@@ -14,7 +14,7 @@ studies:
   every         R-Drop at every 1st, 2nd, 5th, 10th step only
   passes        2, 3, 4 passes a step
   double-batch  R-Drop against plain training on as many items a step
-  cost          what R-Drop gains by steps and by seconds
+  cost          what R-Drop, and less of it, gains by steps and by seconds
   kl            the KL between sub-models while training, with and without R-Drop
   baselines     R-Drop against other regularisers
   search        an alpha searched by optuna, chosen on the validation part

@@ -37,7 +37,7 @@ def without_r_drop(**settings: Any) -> Change:
 
 
 def compute(recipe: Recipe) -> float:
-    """Passes of single items that a run of the recipe makes.
+    """Passes of single items that a run of the recipe makes; in mode "head" only the head makes more than one.
 
     Example:
         >>> from regdrop.training.recipe import load_recipe
@@ -45,7 +45,8 @@ def compute(recipe: Recipe) -> float:
         2.0
     """
     rdrop = recipe.rdrop
-    passes = 1 + (rdrop.passes - 1) / rdrop.every if rdrop.enabled else 1.0
+    repeated = rdrop.enabled and rdrop.mode != "head"
+    passes = 1 + (rdrop.passes - 1) * rdrop.twin_fraction / rdrop.every if repeated else 1.0
     return passes * recipe.train.steps * recipe.train.batch_size
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
-from regdrop.errors import NonFiniteError, NoNoiseError, UnsupportedError
+from regdrop.errors import NonFiniteError, NoNoiseError
 from regdrop.studies.jobs import Job, JobState, Outcome, claim, note_state, outcome_of, read_state
 from regdrop.studies.metrics import metric, metric_order
 from regdrop.studies.workers import share
@@ -24,9 +24,9 @@ def run_jobs(jobs: Sequence[Job], *, workers: int = 1, progress: bool = True) ->
     that shares the folder; the call returns when all runs are settled. The lock ends with its process, and whoever
     takes a run up continues from its last checkpoint.
 
-    A run that meets NaN, or that memory, disk or device let down, becomes an `Outcome` with its failure, and so does
-    one whose processes died five times; asked again, it is tried again. What would stop every run alike, such as a
-    model without dropout, is raised at once.
+    A run that meets NaN, that memory, disk or device let down, or that its arm makes impossible becomes an `Outcome`
+    with its failure, and so does one whose processes died five times; asked again, it is tried again. What would stop
+    every run alike, such as a model without dropout, is raised at once.
 
     Args:
         jobs: in the order to run them.
@@ -108,7 +108,7 @@ def _settle(job: Job, asked: float, progress: bool) -> Outcome:
 def _run(job: Job, progress: bool) -> Outcome:
     try:
         return outcome_of(train(job.recipe, job.folder, seed=job.seed, resume=True, progress=progress))
-    except (NoNoiseError, UnsupportedError):
+    except NoNoiseError:
         raise
     except (NonFiniteError, RuntimeError, OSError) as error:
         return _failed(job, error)

@@ -72,12 +72,12 @@ def round_alpha(alpha: float) -> float:
 
 def _open(out: Path, recipe: Recipe, task: Task) -> "optuna.Study":
     """The search in a folder, begun where there is none."""
-    optuna = _optuna()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    package = _optuna()
+    package.logging.set_verbosity(package.logging.WARNING)
     out.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(out / JOURNAL)))
+    storage = package.storages.JournalStorage(package.storages.journal.JournalFileBackend(str(out / JOURNAL)))
     direction = "maximize" if task.higher_is_better else "minimize"
-    study: optuna.Study = optuna.create_study(
+    study: optuna.Study = package.create_study(
         storage=storage, study_name=ALPHA, direction=direction, load_if_exists=True
     )
     if not study.trials and RANGE[0] <= recipe.rdrop.alpha <= RANGE[1]:
