@@ -52,7 +52,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
             train_dataset=splits.train,
             eval_dataset=splits.validation,
             compute_metrics=self._score,
-            optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], _optimizer_options(settings)),
+            optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], optimizer_options(settings)),
         )
         self.remove_callback(PrinterCallback)
         self.running_loss = RunningMean()
@@ -203,7 +203,8 @@ def _token_batches(splits: Splits, settings: TrainSettings, args: TrainingArgume
     return splits.batches(settings.max_tokens, args.seed)
 
 
-def _optimizer_options(settings: TrainSettings) -> dict[str, Any]:
+def optimizer_options(settings: TrainSettings) -> dict[str, Any]:
+    """What the recipe's optimizer of `OPTIMIZERS` takes beside the parameters."""
     if settings.optimizer == "sgd":
         return {"lr": settings.learning_rate, "momentum": settings.momentum, "nesterov": settings.nesterov}
     betas = (settings.adam_beta1, settings.adam_beta2)

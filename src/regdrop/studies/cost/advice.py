@@ -1,11 +1,13 @@
 """Which way to train, in words: the quickest exact one, the leanest exact one, and what approximations would save."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from regdrop.studies.cost.costs import Cost
 from regdrop.studies.cost.ways import CONCAT, PLAIN
 
 NOISE = 0.05  # a smaller saving than this share of the time or memory is no reason for another way
+Measure = Callable[[Cost], float]
 
 
 def advise(costs: Sequence[Cost]) -> list[str]:
@@ -28,23 +30,28 @@ def advise(costs: Sequence[Cost]) -> list[str]:
 def _sentences(plain: Cost, had: dict[str, Cost]) -> Iterator[str]:
     exact = [cost for cost in had.values() if cost.exact]
     if exact:
-        best = _best(exact, had.get(CONCAT.name), "seconds")
-        yield f"Take {_named(best)}: exact R-Drop at {_price(best, plain)} of a plain step."
-        lean = _best(exact, best, "extra_bytes")
-        if lean is not best:
+        quick = _least(exact, _seconds, _bytes, had.get(CONCAT.name))
+        yield f"Take {_named(quick)}: exact R-Drop at {_price(quick, plain)} of a plain step."
+        lean = _least(exact, _bytes, _seconds, quick)
+        if lean is not quick:
             yield f"If memory is short, take {_named(lean)}: the same gradient at {_price(lean, plain)}."
     for cost in sorted((cost for cost in had.values() if not cost.exact), key=_seconds):
         yield f"Approximate: {_named(cost)} at {_price(cost, plain)}."
 
 
-def _best(costs: Sequence[Cost], usual: Cost | None, quantity: str) -> Cost:
-    """The cheapest by some quantity, but the usual one where the difference is small or unknown."""
-    known = [cost for cost in costs if getattr(cost, quantity)]
-    usual = usual or costs[0]
-    least = min(known, key=lambda cost: (getattr(cost, quantity), cost.seconds), default=usual)
-    if getattr(least, quantity) is None or getattr(usual, quantity) is None:
-        return usual
-    return least if getattr(least, quantity) < (1 - NOISE) * getattr(usual, quantity) else usual
+def _least(costs: Sequence[Cost], by: Measure, then: Measure, usual: Cost | None) -> Cost:
+    """The cheapest; of those that are hardly dearer the usual one, or the cheapest in another respect."""
+    limit = (1 + NOISE) * min(map(by, costs))
+    near = [cost for cost in costs if by(cost) <= limit]
+    return usual if usual in near else min(near, key=then)
+
+
+def _seconds(cost: Cost) -> float:
+    return cost.seconds or math.inf
+
+
+def _bytes(cost: Cost) -> float:
+    return math.inf if cost.extra_bytes is None else cost.extra_bytes
 
 
 def _named(cost: Cost) -> str:
@@ -54,7 +61,3 @@ def _named(cost: Cost) -> str:
 def _price(cost: Cost, plain: Cost) -> str:
     time, memory = cost.time_over(plain), cost.memory_over(plain)
     return f"{time:.2f} x the time" + ("" if memory is None else f" and {memory:.2f} x the memory")
-
-
-def _seconds(cost: Cost) -> float:
-    return cost.seconds or float("inf")

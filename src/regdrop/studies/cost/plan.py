@@ -26,7 +26,7 @@ class Plan:
 
     Attributes:
         recipe: its name.
-        micro_batch: rows a forward takes, before the passes repeat them.
+        micro_batch: items, or tokens where the recipe counts those, a forward takes before the passes repeat them.
         passes: K.
         rounds: timings of each way.
         machine: what it was measured on.
@@ -84,9 +84,16 @@ def plan(recipe: Recipe, names: Sequence[str] = (), *, rounds: int = 7, progress
             costs.append(_cost(way, recipe, batch, samples.get(way.name), refusals.get(way.name)))
             bar.update()
     micro, _ = recipe.train.accumulation(1)
-    sizes = {"micro_batch": micro, "passes": recipe.rdrop.passes, "rounds": rounds}
-    machine = {"machine": describe(), "notice": watch.notice()}
-    return Plan(recipe.name, **sizes, **machine, costs=tuple(costs), advice=tuple(advise(costs)))
+    return Plan(
+        recipe.name,
+        micro,
+        recipe.rdrop.passes,
+        rounds,
+        describe(),
+        watch.notice(),
+        costs=tuple(costs),
+        advice=tuple(advise(costs)),
+    )
 
 
 def _chosen(names: Sequence[str]) -> list[Way]:
@@ -114,7 +121,8 @@ def _cases(ways: Sequence[Way], recipe: Recipe, batch: dict[str, Any]) -> tuple[
 def _cost(
     way: Way, recipe: Recipe, batch: dict[str, Any], samples: Sequence[float] | None, refusal: str | None
 ) -> Cost:
-    settings = way.settings(recipe.train.accumulation(1)[0])
+    size, _ = recipe.train.accumulation(1)
+    settings = way.settings(size, "max_tokens" if recipe.train.max_tokens else "micro_batch")
     if samples is None:
         return Cost(way.name, settings, way.exact, refusal=refusal)
     peak = peak_extra_bytes(fresh_step, way, recipe, batch)

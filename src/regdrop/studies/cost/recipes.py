@@ -11,7 +11,7 @@ from regdrop.studies.cost.timing import Case
 from regdrop.studies.cost.ways import Way
 from regdrop.tasks.task import find_task
 from regdrop.training.recipe import Recipe
-from regdrop.training.trainer import OPTIMIZERS
+from regdrop.training.trainer import OPTIMIZERS, optimizer_options
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,9 +25,11 @@ def first_batch(recipe: Recipe) -> dict[str, Any]:
     """
     micro, _ = recipe.train.accumulation(1)
     splits = find_task(recipe.task).load(recipe.data, recipe.model, 0)
-    batch = next(iter(DataLoader(splits.train, micro, collate_fn=splits.collate)))
-    arrays: dict[str, Any] = {name: value.numpy() for name, value in batch.items()}
-    return arrays
+    how: dict[str, Any] = {"batch_size": micro}
+    if recipe.train.max_tokens is not None and splits.batches is not None:
+        how = {"batch_sampler": splits.batches(micro, 0)}
+    batch = next(iter(DataLoader(splits.train, collate_fn=splits.collate, **how)))
+    return {name: value.numpy() for name, value in batch.items()}
 
 
 def workload(recipe: Recipe, batch: dict[str, Any]) -> Workload:
@@ -40,9 +42,10 @@ def workload(recipe: Recipe, batch: dict[str, Any]) -> Workload:
         batch: from `first_batch`.
     """
     set_seed(0)
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     model = find_task(recipe.task).build(recipe.model).to(device).train()
-    optimizer = OPTIMIZERS[recipe.train.optimizer](model.parameters(), lr=0.0)
+    options = optimizer_options(recipe.train) | {"lr": 0.0}
+    optimizer = OPTIMIZERS[recipe.train.optimizer](model.parameters(), **options)
     tensors = {name: torch.from_numpy(value).to(device) for name, value in batch.items()}
     return Workload(model, tensors, optimizer, AUTOCAST[recipe.train.precision])
 

@@ -13,7 +13,7 @@ class Way:
         name: how tables and the command line call it.
         options: what `attach` and a recipe's `rdrop` section take for it; None trains without R-Drop.
         cuts: micro-batches that the batch is cut into, one after another.
-        exact: whether its gradient is that of R-Drop on the whole batch; where not, an estimate of it or another method.
+        exact: whether its gradient is that of R-Drop on the whole batch, not an estimate or another method's.
     """
 
     name: str
@@ -21,15 +21,19 @@ class Way:
     cuts: int = 1
     exact: bool = True
 
-    def settings(self, micro_batch: int) -> str:
+    def settings(self, size: int, key: str = "micro_batch") -> str:
         """What to add to a command for it.
+
+        Args:
+            size: of a micro-batch.
+            key: of the recipe's `train` section that sets it.
 
         Example:
             >>> REPLAY.settings(64), HALVED.settings(64)
             ('--rdrop.mode replay', '--train.micro_batch 32')
         """
         words = [f"--rdrop.{key} {value}" for key, value in (self.options or {}).items()]
-        return " ".join([*words, *([f"--train.micro_batch {micro_batch // self.cuts}"] if self.cuts > 1 else [])])
+        return " ".join([*words, *([f"--train.{key} {size // self.cuts}"] if self.cuts > 1 else [])])
 
 
 PLAIN, CONCAT, HALVED = Way("plain", None), Way("concat"), Way("halved", cuts=2)
