@@ -81,8 +81,11 @@ def add_eval(commands: Any) -> None:
 
 
 def _eval(arguments: Namespace, settings: list[str]) -> None:
+    from regdrop.tasks.task import find_task
     from regdrop.training.evaluation import evaluate
     from regdrop.training.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, settings)
-    show(evaluate(recipe, arguments.checkpoint or Path(arguments.recipe), split=arguments.split), arguments.json)
+    metrics = evaluate(recipe, arguments.checkpoint or Path(arguments.recipe), split=arguments.split)
+    signatures = find_task(recipe.task).signatures(recipe.data)
+    show({**metrics, **{f"{name} signature": text for name, text in signatures.items()}}, arguments.json)

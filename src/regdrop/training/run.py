@@ -12,6 +12,7 @@ from transformers import TrainerCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
 from regdrop.errors import RecipeError
+from regdrop.tasks.pretrained import without_bars
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.consistency import ConsistencyMonitor
 from regdrop.training.evaluation import score
@@ -84,6 +85,7 @@ def _fit(run: _Run, step: int, progress: bool) -> float:
         return RecordWriter(run.folder.records, step).seconds
     trainer = _trainer(run)
     with ExitStack() as cleanup:
+        cleanup.enter_context(without_bars())
         if run.recipe.rdrop.enabled:
             cleanup.callback(attach_as_set(trainer, run.recipe.rdrop).remove)
         PartialState().wait_for_everyone()  # each has looked into the folder before one writes there
