@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from comparisons import BASELINE, R_DROP, comparison_of
+from comparisons import BASELINE, R_DROP, arm_result, comparison_of, study_of
 from regdrop.reports.tables import arm_table, contrast_table
+from regdrop.studies.result import Choice
 
 
 def cells(table):
@@ -52,6 +53,15 @@ def test_a_failed_run_is_counted_beside_the_mean_of_the_others():
 def test_an_arm_of_which_every_run_failed_has_no_number():
     row = cells(arm_table(comparison_of(["NaN"] * 4, R_DROP)).text("github"))[0]
     assert row[3:] == ["0 (4 failed)", "-", "-", "-"]
+
+
+def test_where_the_validation_part_chooses_its_metric_stands_beside_the_test():
+    arms = arm_result("baseline", "baseline", 1, BASELINE), arm_result("alpha-1", "alpha = 1", 2, R_DROP, (1.0,))
+    table = arm_table(study_of(*arms, factors=("alpha",), choice=Choice("alpha-1", "accuracy", 0.9, "Words.")))
+    assert table.heads[4:6] == ("validation accuracy (%)", "accuracy (%)")
+    for row, arm in zip(cells(table.text("github")), arms, strict=True):
+        values = 100 * np.array([outcome.validation["accuracy"] for outcome in arm.outcomes])
+        assert row[4] == f"{values.mean():.2f} ± {values.std(ddof=1):.2f}"
 
 
 def test_one_seed_has_neither_deviation_nor_interval():

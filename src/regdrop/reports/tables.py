@@ -1,5 +1,7 @@
 """Tables of a study: its arms, and the paired differences between them."""
 
+from collections.abc import Mapping
+
 from regdrop.reports.page import Table
 from regdrop.studies.metrics import Metric, metric
 from regdrop.studies.result import ArmResult, Contrast, StudyResult
@@ -9,13 +11,23 @@ NOTHING = "-"
 
 
 def arm_table(study: StudyResult) -> Table:
-    """One row an arm: every test metric and the training time as mean ± sample standard deviation over seeds."""
+    """One row an arm: every test metric and the training time as mean ± sample standard deviation over seeds.
+
+    Where the validation part chooses an arm, the metric it chooses by stands in front. Compute is what the arm's passes
+    come to beside the recipe's run without R-Drop.
+    """
     shown = [metric(key) for key in study.metrics]
+    chosen_by = [metric(study.choice.metric)] if study.choice else []
     rows = tuple(
-        (arm.label, str(arm.steps), str(arm.passes), _seeds(arm), *(mean_sd(column, arm) for column in shown))
+        (
+            *(arm.label, str(arm.steps), f"{arm.compute:.3g}", _seeds(arm)),
+            *(_mean_sd(column, arm.validation(column.key)) for column in chosen_by),
+            *(mean_sd(column, arm) for column in shown),
+        )
         for arm in study.arms
     )
-    heads = ("arm", "steps", "passes a step", "seeds", *(column.title for column in shown))
+    titles = (*(f"validation {column.title}" for column in chosen_by), *(column.title for column in shown))
+    heads = ("arm", "steps", "compute", "seeds", *titles)
     return Table("Mean ± sample standard deviation over seeds, test part", heads, rows)
 
 
@@ -40,10 +52,13 @@ def grid_table(study: StudyResult, key: str) -> Table:
 
 def mean_sd(column: Metric, arm: ArmResult) -> str:
     """Mean ± standard deviation of an arm, or the mean alone of one seed."""
-    values = list(arm.values(column.key).values())
+    return _mean_sd(column, arm.values(column.key))
+
+
+def _mean_sd(column: Metric, values: Mapping[int, float]) -> str:
     if not values:
         return NOTHING
-    center = spread(values)
+    center = spread(list(values.values()))
     return column.show(center.mean) + ("" if center.sd is None else f" ± {column.show(center.sd)}")
 
 
