@@ -65,6 +65,14 @@ def swept():
     )
 
 
+def test_the_alpha_to_take_is_the_chosen_one():
+    assert comparison_of(BASELINE, R_DROP).alpha == 0.5
+    arms = arm_result("baseline", "baseline", 1, BASELINE), arm_result("alpha-1", "alpha = 1", 2, R_DROP, (1.0,))
+    for name, alpha in (("alpha-1", 0.5), ("baseline", None)):
+        assert study_of(*arms, factors=("alpha",), choice=Choice(name, "accuracy", 0.9, "Words.")).alpha == alpha
+    assert study_of(arms[0]).alpha is None
+
+
 @pytest.mark.parametrize("study", [swept(), comparison_of(BASELINE, R_DROP)], ids=["sweep", "pair"])
 def test_a_study_is_read_back_as_it_was_written(tmp_path, study):
     (tmp_path / "study.json").write_text(study.to_json())

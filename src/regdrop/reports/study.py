@@ -39,13 +39,13 @@ def _records(arm: ArmResult, out: Path) -> ArmRecords:
 
 
 def _text(study: StudyResult, out: Path) -> str:
-    alphas = [arm.alpha for arm in study.arms if arm.alpha]
+    alpha = study.alpha
     parts = [
         title(study),
         arm_table(study).text("simple"),
         contrast_table(study).text("simple"),
         "\n".join(statements(study)),
         f"In {out}: study.html, study.md, study.json, pictures, the records of every run",
-        *([f"Add R-Drop to your own training:\n  regdrop.attach(model, alpha={alphas[0]})"] if alphas else []),
+        *([f"Add R-Drop to your own training:\n  regdrop.attach(model, alpha={alpha})"] if alpha else []),
     ]
     return "\n\n".join(parts)

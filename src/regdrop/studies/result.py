@@ -130,6 +130,13 @@ class StudyResult:
         pairs = dict.fromkeys((contrast.treatment, contrast.reference) for contrast in self.contrasts)
         return tuple(_cost(self.arm(treatment), self.arm(reference)) for treatment, reference in pairs)
 
+    @property
+    def alpha(self) -> float | None:
+        """That of the arm which the validation part chooses, else of the first arm with R-Drop."""
+        if self.choice is not None:
+            return self.arm(self.choice.arm).alpha
+        return next((arm.alpha for arm in self.arms if arm.alpha), None)
+
     def arm(self, name: str) -> ArmResult:
         """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)
