@@ -34,7 +34,7 @@ NOTE = (
     "KL, total variation and disagreement are between pairs of sub-models, drawn by dropout from the best weights of "
     "every run; the loss gap is |NLL(full model) - mean NLL(sub-models)|; the calibration error is the full model's. "
     "Reliability: a bar is the accuracy in a bin of confidence over all seeds, its dot the mean confidence; the "
-    "darker, the more items."
+    "stronger the colour, the more items."
 )
 
 

@@ -16,7 +16,7 @@ from regdrop.reports.writing import write_page
 LAYERS_DRAWN = 12
 BIN_NOTE = (
     "A bar is the accuracy in a bin of confidence, its dot the mean confidence there: bars on the dashed line are "
-    "calibrated, bars below their dot overrate themselves. The darker a bar, the more items it holds."
+    "calibrated, bars below their dot overrate themselves. The stronger its colour, the more items."
 )
 LAYER_NOTE = "The KL between two draws with the noise of one layer alone. Noises add up only roughly."
 
@@ -70,7 +70,7 @@ def _span(low: float, high: float) -> str:
 
 
 def _quantities(found: Diagnosis) -> Table:
-    return Table("What dropout does to the predictions", ("quantity", "value", "meaning"), found.quantities())
+    return Table("What dropout does to the predictions", ("quantity", "value", "meaning"), found.quantities(), "left")
 
 
 def _models(found: Diagnosis) -> Table:

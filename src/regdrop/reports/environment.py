@@ -15,5 +15,6 @@ def environment_section(command: str, date: str, machine: str, versions: Mapping
         versions: of Python and the packages that decide the numbers.
     """
     rows = (("date (UTC)", date), ("machine", machine), *versions.items())
-    table = Table("Environment", ("what", "which"), tuple((name, value) for name, value in rows if value))
+    shown = tuple((name, value) for name, value in rows if value)
+    table = Table("Environment", ("what", "which"), shown, "left")
     return Section("Repeat it", tables=(table,), code=command)

@@ -19,15 +19,16 @@ PANELS_A_ROW = 4
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of texts whose first column names the rows."""
+    """A table of texts whose first column names the rows; `align` is that of the others: numbers go to the right."""
 
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    align: Literal["left", "right"] = "right"
 
     def text(self, form: Format) -> str:
         """The table with aligned columns: `simple` for a terminal, `github` for Markdown."""
-        align = ["left", *["right"] * (len(self.heads) - 1)]
+        align = ["left", *[self.align] * (len(self.heads) - 1)]
         rows = [[_cell(cell, form) for cell in row] for row in self.rows]
         return str(tabulate(rows, self.heads, tablefmt=form, disable_numparse=True, colalign=align))
 

@@ -14,7 +14,8 @@ from regdrop.reports.pictures.sweep import draw_sweep
 from regdrop.reports.tables import arm_table, contrast_table, grid_table, interval, versus
 from regdrop.studies.findings import count_seeds
 from regdrop.studies.metrics import SECONDS, Metric, metric
-from regdrop.studies.result import StudyResult
+from regdrop.studies.result import Contrast, StudyResult
+from regdrop.studies.statistics import spread
 
 MOST_FIGURES = 4
 NOTE = (
@@ -67,14 +68,21 @@ def _figures(study: StudyResult) -> tuple[KeyFigure, ...]:
     first = study.metrics[:1]
     contrasts = [contrast for contrast in study.contrasts if contrast.metric in first]
     shown = sorted(contrasts, key=lambda contrast: contrast.treatment != chosen)[:MOST_FIGURES]
-    return tuple(
-        KeyFigure(
-            f"{metric(contrast.metric).show(contrast.difference.mean, '+')} {metric(contrast.metric).step}".strip(),
-            f"{metric(contrast.metric).name}: {versus(study, contrast)}",
-            f"95 % interval {interval(contrast)}, {count_seeds(len(contrast.difference.seeds))}",
-        )
-        for contrast in shown
-    )
+    return (*(_difference(study, contrast) for contrast in shown), *(_cost(study, contrast) for contrast in shown[:1]))
+
+
+def _difference(study: StudyResult, contrast: Contrast) -> KeyFigure:
+    column, found = metric(contrast.metric), contrast.difference
+    value = f"{column.show(found.mean, '+')} {column.step}".strip()
+    detail = f"95 % interval {interval(contrast)}, {count_seeds(len(found.seeds))}"
+    return KeyFigure(value, f"{column.name}: {versus(study, contrast)}", detail)
+
+
+def _cost(study: StudyResult, contrast: Contrast) -> KeyFigure:
+    arms = [study.arm(name) for name in (contrast.treatment, contrast.reference)]
+    treatment, reference = (spread(list(arm.values(SECONDS.key).values())).mean for arm in arms)
+    detail = f"{SECONDS.show(treatment)} s against {SECONDS.show(reference)} s a run"
+    return KeyFigure(f"{treatment / reference:.2f} x", f"training time: {arms[0].label} / {arms[1].label}", detail)
 
 
 def _factor_sections(study: StudyResult) -> list[Section]:

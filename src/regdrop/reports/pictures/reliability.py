@@ -10,7 +10,7 @@ def draw_reliability(axes: Axes, calibration: Calibration, place: int = 0) -> No
     """Draw the accuracy of every bin of confidence as a bar; a dot marks the bin's mean confidence.
 
     Bars on the diagonal are calibrated; the further a bar ends below its dot, the more the model overrates itself. The
-    darker a bar, the more items it holds.
+    stronger its colour, the more items it holds.
 
     Args:
         axes: to draw on.

@@ -51,7 +51,8 @@ def timm_subject(
     if weights is not None:
         _load(model, weights)
     config = resolve_model_data_config(model)
-    prepare = _Prepare(config["mean"], config["std"], config["input_size"])
+    channels, pixels = config["input_size"][0], int(options.get("img_size", config["input_size"][-1]))
+    prepare = _Prepare(config["mean"], config["std"], channels, pixels)
     count = count_batches(len(samples), size, batches)
     return Subject(model, lazy_batches(samples, size, batches, prepare), count, f"timm {name}", str(data))
 
@@ -59,9 +60,9 @@ def timm_subject(
 class _Prepare:
     """Image files into `(pixels, labels)`, resized and normalised as the model's configuration says."""
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], input_size: Sequence[int]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], channels: int, size: int) -> None:
         self._mean, self._std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
-        self._channels, self._size = input_size[0], input_size[-1]
+        self._channels, self._size = channels, size
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         pixels = torch.stack(pixels_of(samples, self._channels, self._size)).float() / 255

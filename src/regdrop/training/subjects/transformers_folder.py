@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
-from regdrop.errors import CheckpointError, InputError, UnsupportedError, nearest
+from regdrop.errors import CheckpointError, InputError, RDropError, UnsupportedError, nearest
 from regdrop.tasks.sources.jsonl import read_jsonl
 from regdrop.training.subjects.images import Sample, list_images, pixels_of
 from regdrop.training.subjects.subject import Subject, count_batches, lazy_batches
@@ -98,14 +98,23 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _loaded(folder: Path, kind: Kind, options: Mapping[str, float]) -> Any:
+def _loaded(folder: Path, kind: Kind, changes: Mapping[str, float]) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **SAFE)
-        _change(config, options)
-        return getattr(transformers, kind.auto).from_pretrained(folder, config=config, use_safetensors=True, **SAFE)
+        _change(config, changes)
+        options = {"config": config, "use_safetensors": True, "output_loading_info": True, **SAFE}
+        model, info = getattr(transformers, kind.auto).from_pretrained(folder, **options)
+    except RDropError:
+        raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
         why = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{folder} cannot be loaded from safetensors and its own configuration: {why}") from error
+    if info["missing_keys"]:
+        missing = sorted(info["missing_keys"])
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} weights of its model, such as {missing[0]!r}; save it whole"
+        )
+    return model
 
 
 def _change(config: Any, options: Mapping[str, float]) -> None:
