@@ -33,7 +33,7 @@ def test_help_teaches_by_example_without_waiting_for_torch():
     code = "import sys, regdrop.cli\ntry: regdrop.cli.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     done = shell("-c", code)
     assert done.returncode == 0, done.stderr
-    for command in ("recipes", "train", "eval", "compare", "study", "convert", "alpha"):
+    for command in ("recipes", "train", "eval", "compare", "study", "plan", "convert", "alpha"):
         assert command in done.stdout
         shown = shell("-m", "regdrop", command, "--help").stdout
         assert f"examples:\n  regdrop {command}" in shown
@@ -109,6 +109,8 @@ def test_the_default_folder_is_named_for_recipe_and_seed(tmp_path, monkeypatch, 
         (["train", "digits_vit", *TINY, "--train.learning_rate", "1e30"], 5, "loss is nan at step"),
         (["train", "digits_vit", *TINY, "--model.dropout", "0"], 1, "dropout"),
         (["train", "digits_vit", "--out", "/dev/null/run"], 1, "/dev/null/run"),
+        (["plan", "digits_vit", "--ways", "repaly"], 2, "unknown way 'repaly': did you mean 'replay'?"),
+        (["plan", "digits_vit", "--train.micro_batch", "60"], 2, "is not a multiple of train.micro_batch 60"),
     ],
 )
 def test_errors_are_one_line_with_their_code(tmp_path, monkeypatch, capsys, words, code, message):
@@ -175,6 +177,16 @@ def test_a_study_that_cannot_be_is_refused_before_it_begins(tmp_path, monkeypatc
     assert main(words) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_plan_prints_a_table_or_json(capsys):
+    words = ["plan", "digits_vit", "--ways", "concat, shared", "--rounds", "1", *TINY]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "shared cannot be had: " in text
+    assert "Take concat: exact R-Drop at " in text
+    assert main(["plan", "digits_vit", "--ways", "twins", "--rounds", "1", "--json", *TINY]) == 0
+    assert [cost["way"] for cost in json.loads(capsys.readouterr().out)["costs"]] == ["plain", "twins"]
 
 
 def test_convert_fits_a_checkpoint_and_says_what_it_wrote(tmp_path, capsys):

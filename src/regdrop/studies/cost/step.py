@@ -54,7 +54,7 @@ def step_case(way: Way, work: Workload, alpha: float, **options: Any) -> Case:
     model = _sharing_copy(work.model)
     parts = list(_parts(work.batch, way.cuts))
     if way.options is not None:
-        attach(model, alpha, **options, **way.options)
+        attach(model, alpha, **options, **way.options, **way.demands)
 
     def step() -> None:
         for part in parts:

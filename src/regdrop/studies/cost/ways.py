@@ -14,12 +14,14 @@ class Way:
         options: what `attach` and a recipe's `rdrop` section take for it; None trains without R-Drop.
         cuts: micro-batches that the batch is cut into, one after another.
         exact: whether its gradient is that of R-Drop on the whole batch, not an estimate or another method's.
+        demands: further options of `attach`, which make it an error where the way cannot be had for a model.
     """
 
     name: str
     options: Mapping[str, Any] | None = field(default_factory=dict)
     cuts: int = 1
     exact: bool = True
+    demands: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self, size: int, key: str = "micro_batch") -> str:
         """What to add to a command for it.
@@ -37,6 +39,7 @@ class Way:
 
 
 PLAIN, CONCAT, HALVED = Way("plain", None), Way("concat"), Way("halved", cuts=2)
-SEQUENTIAL, SHARED, REPLAY = (Way(mode, {"mode": mode}) for mode in ("sequential", "shared", "replay"))
+SEQUENTIAL, REPLAY = (Way(mode, {"mode": mode}) for mode in ("sequential", "replay"))
+SHARED = Way("shared", {"mode": "shared"}, demands={"share_prefix": True})
 TWINS, HEAD = Way("twins", {"twin_fraction": 0.25}, exact=False), Way("head", {"mode": "head"}, exact=False)
 WAYS = (PLAIN, CONCAT, HALVED, SEQUENTIAL, SHARED, REPLAY, TWINS, HEAD)
