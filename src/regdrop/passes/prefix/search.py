@@ -1,8 +1,7 @@
 """Finding where the passes of a model may part: proposed by the order of its modules, decided by a trial."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,7 +16,7 @@ from regdrop.passes.request import Request
 
 LEAST_SHARE = 0.05  # of a forward; what the hooks cost is worth no less
 LOG = logging.getLogger("regdrop")
-_FOUND: WeakKeyDictionary[nn.Module, dict[Any, Split | None]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[nn.Module, dict[Hashable, Split | None]] = WeakKeyDictionary()
 
 
 def find_split(request: Request) -> Split | None:
@@ -34,13 +33,22 @@ def find_split(request: Request) -> Split | None:
         UnsupportedError: there is no such place, in mode "head" or where `share_prefix` insists.
     """
     sources = [source for source in noise_sources(request.model) if source.active]
-    options = request.options
-    acting = tuple((source.name, source.attribute) for source in sources)
-    key = (options.runs, options.share_prefix, options.passes, *options.shared, torch.is_grad_enabled(), acting)
-    found = _FOUND.setdefault(request.model, {})
+    found, key = _FOUND.setdefault(request.model, {}), _key(request, sources)
     if key not in found:
         found[key] = _announced(request, _search(request, sources))
     return found[key]
+
+
+def drop_split(request: Request) -> None:
+    """Have the whole batch repeated from now on: the forward is another one than that which was tried."""
+    for key in _FOUND.get(request.model, {}):
+        _FOUND[request.model][key] = None
+
+
+def _key(request: Request, sources: Sequence[NoiseSource]) -> Hashable:
+    options = request.options
+    acting = tuple((source.name, source.attribute) for source in sources)
+    return options.runs, options.share_prefix, options.passes, tuple(options.shared), acting
 
 
 def _announced(request: Request, found: Split | str) -> Split | None:

@@ -4,7 +4,7 @@ import logging
 
 from regdrop.passes.batch import batch_size, repeat_batch
 from regdrop.passes.prefix.parting import parted_by_pass, parting
-from regdrop.passes.prefix.search import find_split
+from regdrop.passes.prefix.search import drop_split, find_split
 from regdrop.passes.repeated import by_pass, concat
 from regdrop.passes.request import Passes, Request
 
@@ -24,5 +24,6 @@ def parted(request: Request) -> Passes:
         output = yield request.call
     if state.happened:
         return parted_by_pass(output, options.passes, size)
-    LOG.info("R-Drop: the forward did not come by %r, so the whole batch was repeated", split.name)
+    LOG.info("R-Drop: a forward did not come by %r; from now on the whole batch is repeated", split.name)
+    drop_split(request)
     return by_pass(request.forward(repeat_batch(request.call, options.passes, options.shared)), options.passes, size)
