@@ -1,7 +1,8 @@
 """Studies made of given numbers, without training."""
 
+from regdrop.studies.contrasts import contrast_arms
 from regdrop.studies.jobs import Outcome
-from regdrop.studies.result import ArmResult, StudyResult, contrast_arms
+from regdrop.studies.result import ArmResult, StudyResult
 
 BASELINE = [
     {"accuracy": accuracy, "loss": loss, "seconds": seconds}

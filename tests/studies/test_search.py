@@ -6,8 +6,8 @@ import pytest
 
 from regdrop.errors import InputError, MissingExtraError
 from regdrop.studies import search
+from regdrop.studies.options import Options
 from regdrop.studies.search import search_alpha
-from regdrop.studies.study import Options
 from tiny import tiny_recipe
 
 QUICK = Options(seeds=1, progress=False)

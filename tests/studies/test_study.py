@@ -10,8 +10,9 @@ import pytest
 
 from regdrop.errors import InputError, RDropError, RecipeError
 from regdrop.studies.catalogue import STUDIES
+from regdrop.studies.options import Options
 from regdrop.studies.result import read_study
-from regdrop.studies.study import Options, run_study
+from regdrop.studies.study import run_study
 from regdrop.training.recipe import load_recipe
 from tiny import tiny_recipe
 
@@ -24,7 +25,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tiny import tiny_recipe
 from regdrop.studies.catalogue import STUDIES
-from regdrop.studies.study import Options, run_study
+from regdrop.studies.options import Options
+from regdrop.studies.study import run_study
 if __name__ == "__main__":
     options = Options(seeds=2, equal_compute=True, workers=int(sys.argv[3]), progress=False)
     run_study(STUDIES["compare"], tiny_recipe(), Path(sys.argv[1]), options)

@@ -72,8 +72,9 @@ def _grid(text: str) -> tuple[float, ...]:
 def _study(arguments: Namespace, settings: list[str]) -> None:
     from regdrop.reports.study import report_study
     from regdrop.studies.catalogue import find_study
+    from regdrop.studies.options import Options
     from regdrop.studies.search import search_alpha
-    from regdrop.studies.study import Options, run_study
+    from regdrop.studies.study import run_study
     from regdrop.training.recipe import load_recipe
 
     study, recipe = find_study(arguments.study), load_recipe(arguments.recipe, settings)

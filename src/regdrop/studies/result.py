@@ -1,15 +1,14 @@
 """What a study found: arms, the outcomes of their seeds, and the paired contrasts between them."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from regdrop.errors import DataError
-from regdrop.studies.findings import cost, finding
+from regdrop.studies.findings import cost
 from regdrop.studies.jobs import Outcome
-from regdrop.studies.metrics import SECONDS, metric, metric_order
-from regdrop.studies.statistics import PairedDifference, paired_difference, spread
+from regdrop.studies.metrics import SECONDS, metric_order
+from regdrop.studies.statistics import PairedDifference, spread
 from regdrop.training.typed import read_typed
 
 STUDY = "study.json"
@@ -162,16 +161,6 @@ def read_study(folder: Path) -> StudyResult:
     return _checked(read_typed(StudyResult, text, str(path)), path)
 
 
-def contrast_arms(pairs: Iterable[tuple[ArmResult, ArmResult]]) -> tuple[Contrast, ...]:
-    """Compare treatments with references in every test metric, over the seeds that both finished."""
-    return tuple(
-        _contrast(treatment, reference, key)
-        for treatment, reference in pairs
-        for key in _shared_metrics(treatment, reference)
-        if key != SECONDS.key
-    )
-
-
 def _checked(study: StudyResult, path: Path) -> StudyResult:
     """Refuse names that lead nowhere."""
     names = {arm.name for arm in study.arms}
@@ -181,17 +170,6 @@ def _checked(study: StudyResult, path: Path) -> StudyResult:
     if unknown:
         raise DataError(f"{path} speaks of the arm {min(unknown)[:40]!r}, which it does not have; run the study again")
     return study
-
-
-def _shared_metrics(treatment: ArmResult, reference: ArmResult) -> list[str]:
-    keys = metric_order(key for outcome in treatment.finished for key in outcome.metrics)
-    return [key for key in keys if treatment.values(key).keys() & reference.values(key).keys()]
-
-
-def _contrast(treatment: ArmResult, reference: ArmResult, key: str) -> Contrast:
-    difference = paired_difference(treatment.values(key), reference.values(key))
-    words = finding(metric(key), difference, treatment.label, reference.label)
-    return Contrast(treatment.name, reference.name, key, difference, words)
 
 
 def _cost(treatment: ArmResult, reference: ArmResult) -> str:

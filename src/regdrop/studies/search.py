@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from regdrop.errors import InputError, MissingExtraError
 from regdrop.studies.catalogue import SEARCH, alpha_arm
 from regdrop.studies.jobs import Job, run_folder
+from regdrop.studies.options import Options
 from regdrop.studies.result import StudyResult
 from regdrop.studies.runner import run_jobs
 from regdrop.studies.statistics import spread
-from regdrop.studies.study import Options, run_study
+from regdrop.studies.study import run_study
 from regdrop.tasks.task import Task, find_task
 from regdrop.training.recipe import Recipe
 

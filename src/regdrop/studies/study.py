@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,45 +12,15 @@ from regdrop.errors import InputError, RDropError, RecipeError
 from regdrop.studies.arms import BASELINE, Arm, compute, longer_baseline
 from regdrop.studies.catalogue import Study
 from regdrop.studies.choice import choose
+from regdrop.studies.contrasts import contrast_arms
 from regdrop.studies.jobs import Job, Outcome, run_folder
-from regdrop.studies.result import STUDY, ArmResult, StudyResult, contrast_arms
+from regdrop.studies.options import Options
+from regdrop.studies.result import STUDY, ArmResult, StudyResult
 from regdrop.studies.runner import run_jobs
 from regdrop.tasks.task import find_task
 from regdrop.training.folder import write
 from regdrop.training.recipe import Recipe
 from regdrop.training.summary import versions
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a user decides about a study, whichever it is.
-
-    Attributes:
-        seeds: how many; 0 to seeds - 1 each decide weights, order of the data and dropout of one run an arm.
-        grid: values of the study's factor; empty takes the study's own.
-        equal_compute: train baselines with as much compute as the other arms, too.
-        workers: processes on this machine that share the runs.
-        progress: show bars on standard error.
-
-    Raises:
-        InputError: fewer than one seed or worker.
-    """
-
-    seeds: int = 5
-    grid: tuple[float, ...] = ()
-    equal_compute: bool = False
-    workers: int = 1
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("seeds", "workers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} {getattr(self, name)}: a study needs at least 1; pass --{name} 1 or more")
-
-    def words(self) -> str:
-        """The options that decide the numbers, as the command line takes them."""
-        grid = f" --grid {','.join(f'{value:g}' for value in self.grid)}" if self.grid else ""
-        return f"--seeds {self.seeds}{grid}{' --equal-compute' if self.equal_compute else ''}"
 
 
 def run_study(
