@@ -1,12 +1,8 @@
 """A study from its name to its result: arms and seeds become runs, their outcomes arms and contrasts."""
 
-import os
-import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-
-import torch
 
 from regdrop.errors import InputError, RDropError, RecipeError
 from regdrop.studies.arms import BASELINE, Arm, compute, longer_baseline
@@ -19,6 +15,7 @@ from regdrop.studies.result import STUDY, ArmResult, StudyResult
 from regdrop.studies.runner import run_jobs
 from regdrop.tasks.task import find_task
 from regdrop.training.folder import write
+from regdrop.training.machine import machine
 from regdrop.training.recipe import Recipe
 from regdrop.training.summary import versions
 
@@ -85,7 +82,7 @@ def conclude(study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str
         recipe=recipe.name,
         command=f"regdrop study {study.name} recipe.yaml {words}",
         date=datetime.now(UTC).date().isoformat(),
-        machine=_machine(),
+        machine=machine(),
         versions=versions(),
         factors=study.factors,
         reference=study.reference,
@@ -159,8 +156,3 @@ def _multiplicity(count: int) -> tuple[str, ...]:
         f"{count} pairs of arms are compared and no correction is made for that: where nothing differs, about "
         f"{0.05 * count:.1f} of their 95 % intervals a metric leave 0 out by chance.",
     )
-
-
-def _machine() -> str:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores, {device}"
