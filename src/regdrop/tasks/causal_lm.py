@@ -130,7 +130,9 @@ def _gpt2(model: CausalModel) -> GPT2LMHeadModel:
         eos_token_id=EOS,
         use_cache=False,
     )
-    return GPT2LMHeadModel(config)
+    network = GPT2LMHeadModel(config)
+    network.loss_type = "ForCausalLM"  # its class leaves it open and warns of it
+    return network
 
 
 def _decoder_config(model: CausalModel) -> XGLMConfig:

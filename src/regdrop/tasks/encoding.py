@@ -8,15 +8,18 @@ from tokenizers import Encoding, Tokenizer
 ENCODED_AT_ONCE = 10_000
 
 
-def encode(texts: Sequence[Any], tokenizer: Tokenizer, positions: int) -> Iterator[Encoding]:
-    """Encode texts, or pairs of texts, one after the other; what is longer than `positions` tokens is cut.
+def encode(texts: Sequence[Any], tokenizer: Tokenizer, positions: int | None = None) -> Iterator[Encoding]:
+    """Encode texts, or pairs of texts, one after the other; what is longer than `positions` tokens, if given, is cut.
 
     Example:
         >>> from regdrop.tasks.bpe import train_bpe
-        >>> [len(encoding.ids) for encoding in encode(["abc", "ab"], train_bpe(["abc"], 270), positions=3)]
+        >>> [len(encoding.ids) for encoding in encode(["abc", "a b a b"], train_bpe(["abc"], 270), positions=3)]
         [2, 3]
     """
     tokenizer.no_padding()
-    tokenizer.enable_truncation(positions)
+    if positions is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(positions)
     for start in range(0, len(texts), ENCODED_AT_ONCE):
         yield from tokenizer.encode_batch_fast(list(texts[start : start + ENCODED_AT_ONCE]))

@@ -13,10 +13,10 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from regdrop.tasks.bpe import EOS, PAD
+from regdrop.tasks.encoding import encode
 from regdrop.tasks.token_rows import TokenRows
 
 IGNORED = -100  # a label that does not count
-ENCODED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,7 @@ class PairDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _encode(texts: Sequence[str], tokenizer: Tokenizer, positions: int) -> TokenRows:
-    """Tokens of texts, a part at a time, since the tokenizer's own records are large."""
-    tokenizer.enable_truncation(positions)
-    starts = range(0, len(texts), ENCODED_AT_ONCE)
-    parts = (tokenizer.encode_batch_fast(list(texts[start : start + ENCODED_AT_ONCE])) for start in starts)
-    return TokenRows.of(encoding.ids for part in parts for encoding in part)
+    return TokenRows.of(encoding.ids for encoding in encode(texts, tokenizer, positions))
 
 
 def collate(items: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
@@ -84,7 +80,7 @@ def collate(items: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     Example:
         >>> batch = collate([(torch.tensor([5, 2]), torch.tensor([7, 8, 2])), (torch.tensor([2]), torch.tensor([2]))])
         >>> batch["labels"].tolist(), batch["decoder_input_ids"].tolist()
-        ([[7, 8, 2], [2, -100, -100]], [[2, 7, 8], [2, 1, 1]])
+        ([[7, 8, 2], [2, -100, -100]], [[2, 7, 8], [2, 2, 1]])
     """
     sources, targets = zip(*items, strict=True)
     inputs = pad_sequence(list(sources), batch_first=True, padding_value=PAD)

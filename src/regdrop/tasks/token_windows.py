@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from regdrop.tasks.bpe import EOS
-from regdrop.tasks.pairs import ENCODED_AT_ONCE, IGNORED
+from regdrop.tasks.encoding import encode
+from regdrop.tasks.pairs import IGNORED
 from regdrop.tasks.token_rows import TokenRows
 
 
@@ -33,10 +35,8 @@ class TokenText:
 
     @classmethod
     def of(cls, lines: Sequence[str], tokenizer: Tokenizer, *, lossless: bool = True) -> "TokenText":
-        """Encode lines, a part at a time, since the tokenizer's own records are large."""
-        starts = range(0, len(lines), ENCODED_AT_ONCE)
-        parts = (tokenizer.encode_batch_fast(list(lines[start : start + ENCODED_AT_ONCE])) for start in starts)
-        rows = TokenRows.of([[EOS], *(encoding.ids for part in parts for encoding in part)])
+        """Encode lines."""
+        rows = TokenRows.of(chain([[EOS]], (encoding.ids for encoding in encode(lines, tokenizer))))
         words = sum(len(line.split()) + 1 for line in lines)
         return cls(rows.values, words, sum(len(line) + 1 for line in lines), lossless)
 
