@@ -13,6 +13,7 @@ from passes.masks import per_sample_masks
 from passes.tiny import BY_NAME, GPT2, LLAMA, VOCAB
 from regdrop import attach
 from regdrop.errors import UnsupportedError
+from regdrop.losses.chunked import chunked_r_drop_loss
 from watcher import Watcher
 
 NAMES = ["GPT-2 causal LM", "Llama causal LM", "T5 seq2seq", "BART seq2seq", "Marian seq2seq"]
@@ -65,6 +66,35 @@ def test_a_bias_behind_the_layer_is_added():
     model = BART.model()
     model.final_logits_bias.normal_(generator=torch.Generator().manual_seed(3))
     assert_same_step(model, BART.batch(4))
+
+
+class OwnLoss(torch.nn.Module):
+    """An output layer that caps its scores and computes their loss by itself, a chunk at a time."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, hidden):
+        return self.linear(hidden).tanh()
+
+    def r_drop_loss(self, hidden, target, **arguments):
+        return chunked_r_drop_loss(hidden, self, target, **arguments)
+
+
+@pytest.mark.parametrize("options", [{}, {"passes": 3, "label_smoothing": 0.1}, {"sequential": True}], ids=str)
+def test_a_layer_that_brings_its_loss(options):
+    model = LM.model()
+    model.lm_head = OwnLoss(model.lm_head)
+    output, _ = assert_same_step(model, LM.batch(5), **options)
+    assert output.logits is None
+
+
+def test_a_bias_behind_a_layer_that_brings_its_loss_is_not_forgotten():
+    model = BART.model()
+    model.lm_head = OwnLoss(model.lm_head)
+    with pytest.raises(UnsupportedError, match="adds a bias behind"):
+        attach(model, alpha=1.0, fused_head=True)
 
 
 def test_a_frozen_layer_gets_no_gradient():

@@ -13,6 +13,7 @@ from passes.masks import per_sample_masks
 from regdrop import attach
 from regdrop.tasks.adaptive import AdaptiveInput, AdaptiveSoftmax
 from regdrop.tasks.causal_lm import CausalModel, build_causal_lm
+from watcher import Watcher
 
 EDGES = (0, 5, 9, 20)
 SIZES = {"vocabulary": 20, "width": 16, "depth": 2, "heads": 2, "positions": 12, "feed_forward": 32}
@@ -110,3 +111,12 @@ def test_under_autocast_the_probabilities_are_still_single_precision(precision):
     loss.backward()
     assert loss.dtype == torch.float32
     assert all(torch.isfinite(weight.grad).all() for weight in model.parameters())
+
+
+def test_the_log_probabilities_of_all_items_never_exist():
+    sizes = {"vocabulary": 4000, "cutoffs": "500,1500", "positions": 65, "softmax_dropout": 0.2}
+    model, tokens = network(**sizes), words(16, 65)
+    attach(model, alpha=1.0)
+    with Watcher() as seen:
+        model(input_ids=tokens, labels=tokens).loss.backward()
+    assert seen.most_bytes <= 0.15 * (2 * tokens.numel() * 4000 * 4)

@@ -76,8 +76,8 @@ def attach(
         class_weight: see `r_drop_loss`; for classification heads.
         fused_head: compute the output layer of a language model together with the loss, `linear_r_drop_loss`, so that
             its logits are never held; `logits` of training outputs are None then. "auto": where that is safe (a
-            transformers model with a plain linear layer, not sharded, whose result it returns unchanged, tried on one
-            token); True: there, or an error; False: never.
+            transformers model with a plain linear layer, or one with a method `r_drop_loss` of its own, not sharded,
+            whose result it returns unchanged, tried on one token); True: there, or an error; False: never.
 
     Returns:
         An `RDropHandle`: `alpha` may be changed, `kl` and `task_loss` read, `pop_metrics()` logged, `remove()` called.
