@@ -92,17 +92,18 @@ def _places(request: Request, seen: Trace, sources: Sequence[NoiseSource]) -> It
 def _first_that_holds(sample: Request, seen: Trace, places: Iterable[int], least: float = LEAST_SHARE) -> Split | str:
     """The first of the proposed places that a trial does not refuse."""
     refusal_of = refusal_of_twins if sample.options.runs == "head" else refusal_of_exact
-    reason = "the first noise is not inside any module that the model calls"
+    reasons = []
     for position in places:
         split = split_at(sample.model, seen, position)
         if split.share < least:
-            return f"only {100 * split.share:.0f} % of a forward come before {split.name!r}; {reason}"
+            reasons.append(f"only {100 * split.share:.0f} % of a forward come before {split.name!r}")
+            break
         refusal = refusal_of(sample, split)
         if refusal is None:
             return split
-        reason = f"the passes cannot part at {split.name!r}: {refusal}"
-        LOG.debug("R-Drop: %s", reason)
-    return reason
+        reasons.append(f"the passes cannot part at {split.name!r}: {refusal}")
+        LOG.debug("R-Drop: %s", reasons[-1])
+    return "; ".join(reasons[-2:]) or "its noise is not inside of a module that it calls"
 
 
 def _module_named(model: nn.Module, name: str) -> nn.Module:
