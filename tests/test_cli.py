@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from regdrop.checkpoints.vit import load_vit
 from regdrop.cli import main
+from regdrop.cli.studies import NAMES
+from regdrop.studies.catalogue import STUDIES
 from regdrop.training import run
 from regdrop.training.recipe import load_recipe, recipe_names
 from regdrop.training.summary import RunSummary
@@ -159,6 +162,13 @@ def test_study_sweeps_a_grid_and_writes_its_report(tmp_path, capsys):
     assert study == json.loads((out / "study.json").read_text())
     assert [arm["label"] for arm in study["arms"]] == ["baseline", "alpha = 0.5", "alpha = 2", "alpha = 4"]
     assert study["choice"]["finding"] in (out / "study.md").read_text()
+
+
+def test_every_study_is_in_the_help_and_in_the_docs():
+    page = (Path(__file__).parent.parent / "docs" / "studies.md").read_text()
+    for name in STUDIES:
+        assert f"\n  {name} " in NAMES
+        assert f"\n| `{name}` |" in page
 
 
 @pytest.mark.parametrize(

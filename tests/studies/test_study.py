@@ -150,6 +150,9 @@ def test_the_kl_is_compared_too_where_it_is_watched(tmp_path):
     baseline, r_drop = (arm.values("submodel_kl") for arm in study.arms)
     contrast = next(contrast for contrast in study.contrasts if contrast.metric == "submodel_kl")
     assert contrast.difference.mean == pytest.approx(sum(r_drop[seed] - baseline[seed] for seed in (0, 1)) / 2)
+    assert study.caveats == (
+        "The KL between sub-models is that of the validation part, at the weights that did best there.",
+    )
 
 
 def test_the_scale_of_the_loss_is_a_caveat_where_the_optimiser_feels_it(whole, tmp_path):

@@ -37,7 +37,7 @@ class Metric:
 
 ACCURACY = Metric("accuracy", "accuracy", "%", 100.0, 2, higher_is_better=True)
 LOSS = Metric("loss", "loss", "nats", 1.0, 4, higher_is_better=False)
-SUBMODEL_KL = Metric("submodel_kl", "KL between sub-models, validation", "nats", 1.0, 4, higher_is_better=False)
+SUBMODEL_KL = Metric("submodel_kl", "KL between sub-models", "nats", 1.0, 4, higher_is_better=False)
 SECONDS = Metric("seconds", "training time", "s", 1.0, 1, higher_is_better=False)
 # Stored as fractions, shown a hundredfold as their papers do; BLEU is stored as sacreBLEU gives it, 0 to 100.
 TEXT = (

@@ -10,6 +10,7 @@ from regdrop.studies.catalogue import Study
 from regdrop.studies.choice import choose
 from regdrop.studies.contrasts import contrast_arms
 from regdrop.studies.jobs import Job, Outcome, run_folder
+from regdrop.studies.metrics import SUBMODEL_KL
 from regdrop.studies.options import Options
 from regdrop.studies.result import STUDY, ArmResult, StudyResult
 from regdrop.studies.runner import run_jobs
@@ -18,6 +19,8 @@ from regdrop.training.folder import write
 from regdrop.training.machine import machine
 from regdrop.training.recipe import Recipe
 from regdrop.training.summary import versions
+
+KL_CAVEAT = "The KL between sub-models is that of the validation part, at the weights that did best there."
 
 
 def run_study(
@@ -89,7 +92,11 @@ def conclude(study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str
         arms=tuple(arms),
         contrasts=contrasts,
         choice=choose(task.best(recipe.data), task.higher_is_better, arms) if study.chooses else None,
-        caveats=(*_scale_caveats(recipe), *_multiplicity(len({(c.treatment, c.reference) for c in contrasts}))),
+        caveats=(
+            *_scale_caveats(recipe),
+            *_multiplicity(len({(contrast.treatment, contrast.reference) for contrast in contrasts})),
+            *([KL_CAVEAT] if any(contrast.metric == SUBMODEL_KL.key for contrast in contrasts) else []),
+        ),
     )
 
 
