@@ -121,10 +121,10 @@ class TrainSettings:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        counts = ("steps", "batch_size", "eval_every", "micro_batch", "max_tokens", "eval_batch")
+        counts: tuple[str, ...] = ("steps", "batch_size", "eval_every", "micro_batch", "max_tokens", "eval_batch")
         counts += ("restart_period", "restart_growth", "average_last")
-        amounts = ("learning_rate", "momentum", "weight_decay", "warmup_steps", "max_grad_norm", "workers")
-        amounts += ("adam_epsilon", "min_learning_rate")
+        amounts: tuple[str, ...] = ("learning_rate", "momentum", "weight_decay", "warmup_steps", "max_grad_norm")
+        amounts += ("adam_epsilon", "min_learning_rate", "workers", "consistency_items")
         ranges = {**dict.fromkeys(counts, ONE_OR_MORE), **dict.fromkeys(amounts, ZERO_OR_MORE)}
         check_ranges("train", self, **ranges, adam_beta1=DECAY, adam_beta2=DECAY, restart_shrink=(0, 1))
         if self.nesterov and not self.momentum:
