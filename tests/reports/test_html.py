@@ -43,7 +43,7 @@ def test_nothing_is_loaded_or_run(page, tags):
     assert policy.startswith("default-src 'none'")
 
 
-def test_what_records_say_stays_text(tmp_path):
+def test_what_records_say_stays_text(tmp_path, undrawn):
     plain = comparison_of([*BASELINE[:3], HOSTILE], R_DROP)
     arms = tuple(replace(arm, label=f"{arm.label}{HOSTILE}") for arm in plain.arms)
     study = replace(
@@ -55,7 +55,7 @@ def test_what_records_say_stays_text(tmp_path):
     assert {tag for tag, _ in tags} <= {
         *("html", "head", "meta", "link", "title", "style", "body", "a", "header", "h1", "p", "dl", "div", "dt", "dd"),
         *("nav", "ul", "li", "main", "section", "h2", "table", "caption", "thead", "tbody", "tr", "th", "td", "figure"),
-        *("figcaption", "img", "pre", "code", "footer"),
+        *("figcaption", "img", "pre", "code", "footer", "span"),
     }
     assert not any(key.startswith("on") for _, attributes in tags for key in attributes)
     assert "{{ 7 * 7 }}" in text

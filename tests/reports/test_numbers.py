@@ -60,7 +60,7 @@ FAILED = comparison_of([*BASELINE[:3], "RuntimeError: out of memory at step 17"]
 
 
 @pytest.mark.parametrize("study", [comparison_of(BASELINE, R_DROP), FAILED, SWEEP], ids=["plain", "failed", "sweep"])
-def test_numbers_of_a_study(tmp_path, study):
+def test_numbers_of_a_study(tmp_path, study, undrawn):
     write_study(tmp_path, study)
     records = json.loads(study.to_json())
     for text in pages(report(tmp_path)):
@@ -68,7 +68,7 @@ def test_numbers_of_a_study(tmp_path, study):
         assert unfound(text, records, list(derived(study, tmp_path))) == []
 
 
-def test_numbers_of_another_study_are_not_found(tmp_path):
+def test_numbers_of_another_study_are_not_found(tmp_path, undrawn):
     """The check above can fail."""
     one, other = (comparison_of(BASELINE[:count], R_DROP[:count]) for count in (4, 3))
     write_study(tmp_path, one)
@@ -76,14 +76,14 @@ def test_numbers_of_another_study_are_not_found(tmp_path):
     assert len(unfound(text, json.loads(other.to_json()), list(derived(other, tmp_path)))) > 10
 
 
-def test_numbers_of_a_run(tmp_path):
+def test_numbers_of_a_run(tmp_path, undrawn):
     out = tmp_path / "run"
     summary = run.train(tiny_recipe(), out, seed=2, progress=False)
     for text in pages(report(out)):
         assert unfound(text, json.loads(summary.to_json()), list(ends_of_curves(2, [out]))) == []
 
 
-def test_numbers_of_a_diagnosis(tmp_path):
+def test_numbers_of_a_diagnosis(tmp_path, undrawn):
     record = diagnosis_of()
     (tmp_path / "diagnosis.json").write_text(record.to_json())
     bins = record.diagnosis.calibration.bins

@@ -9,7 +9,7 @@ from reports.folders import diagnosis_of, write_study
 from tiny import tiny_recipe
 
 
-def test_the_folder_decides(tmp_path):
+def test_the_folder_decides(tmp_path, undrawn):
     write_study(tmp_path / "study")
     (tmp_path / "diagnosis").mkdir()
     (tmp_path / "diagnosis" / "diagnosis.json").write_text(diagnosis_of().to_json())
@@ -41,7 +41,7 @@ def test_a_damaged_diagnosis_is_named(tmp_path, text):
         report(tmp_path)
 
 
-def test_the_command_says_where_the_pages_are(tmp_path, capsys):
+def test_the_command_says_where_the_pages_are(tmp_path, capsys, undrawn):
     write_study(tmp_path)
     assert main(["report", str(tmp_path)]) == 0
     shown = capsys.readouterr().out

@@ -5,9 +5,6 @@ from PIL import Image
 
 from comparisons import BASELINE, R_DROP, arm_result, comparison_of, study_of
 from regdrop.errors import DataError
-from regdrop.reports import html as html_module
-from regdrop.reports import page as page_module
-from regdrop.reports import writing
 from regdrop.reports.study import report_study
 from regdrop.reports.tables import arm_table, contrast_table
 from regdrop.studies.result import Choice
@@ -15,21 +12,16 @@ from reports.folders import write_study
 from reports.page_text import read
 
 
-def reported(out, study, monkeypatch=None, **options):
-    """What the terminal shows, the Markdown and what a reader of the HTML sees; with `monkeypatch` nothing is drawn."""
+def reported(out, study, **options):
+    """What the terminal shows, the Markdown and what a reader of the HTML sees."""
     write_study(out, study, **options)
-    if monkeypatch:
-        monkeypatch.setattr(writing, "save_picture", lambda figure, path: None)
-        monkeypatch.setattr(page_module.Section, "figure", lambda section: None)
-        monkeypatch.setattr(html_module, "themed_svg", lambda figure: "<svg/>")
-        monkeypatch.setattr(page_module.Panel, "figure", lambda panel: None)
     text = report_study(study, out)
     return text, (out / "study.md").read_text(), read((out / "study.html").read_text())[0]
 
 
-def test_text_and_pages_show_the_tables_and_every_finding(tmp_path, monkeypatch):
+def test_text_and_pages_show_the_tables_and_every_finding(tmp_path, undrawn):
     study = comparison_of(BASELINE, R_DROP)
-    text, markdown, html = reported(tmp_path, study, monkeypatch)
+    text, markdown, html = reported(tmp_path, study)
     for table in (arm_table(study), contrast_table(study)):
         assert table.text("simple") in text
         assert table.text("github") in markdown
@@ -42,14 +34,14 @@ def test_text_and_pages_show_the_tables_and_every_finding(tmp_path, monkeypatch)
     assert "](curves.png)" in markdown
 
 
-def test_the_text_ends_with_the_line_that_adds_r_drop(tmp_path, monkeypatch):
-    text, _, _ = reported(tmp_path, comparison_of(BASELINE, R_DROP), monkeypatch)
+def test_the_text_ends_with_the_line_that_adds_r_drop(tmp_path, undrawn):
+    text, _, _ = reported(tmp_path, comparison_of(BASELINE, R_DROP))
     assert text.endswith("\n  regdrop.attach(model, alpha=0.5)")
 
 
-def test_failed_runs_are_reported_first_and_not_looked_for(tmp_path, monkeypatch):
+def test_failed_runs_are_reported_first_and_not_looked_for(tmp_path, undrawn):
     sentence = "baseline, seed 3: failed, left out of every mean and pair (RuntimeError: out of memory)"
-    for shown in reported(tmp_path, comparison_of([*BASELINE[:3], "RuntimeError: out of memory"], R_DROP), monkeypatch):
+    for shown in reported(tmp_path, comparison_of([*BASELINE[:3], "RuntimeError: out of memory"], R_DROP)):
         assert sentence in shown
         assert "3 (1 failed)" in shown
 
@@ -78,18 +70,18 @@ def test_a_sweep_has_a_picture_along_its_factor(tmp_path):
     assert html.index("alpha = 10 - baseline") < html.index("alpha = 0 - baseline")  # the chosen arm comes first
 
 
-def test_two_factors_make_a_table(tmp_path, monkeypatch):
+def test_two_factors_make_a_table(tmp_path, undrawn):
     points = [(0.1, 0.1), (0.1, 0.3), (0.3, 0.3)]
     arms = [arm_result(f"{a}-{b}", f"rates {a}, {b}", 2, R_DROP, (a, b)) for a, b in points]
     study = study_of(arm_result("baseline", "baseline", 1, BASELINE), *arms, factors=("first rate", "second rate"))
-    _, markdown, _ = reported(tmp_path, study, monkeypatch)
+    _, markdown, _ = reported(tmp_path, study)
     (row,) = [line for line in markdown.splitlines() if line.startswith("| 0.3 ") and "93.00" in line]
     assert [cell.strip() for cell in row.split("|")][1:4] == ["0.3", "-", "93.00 ± 0.82"]
 
 
-def test_diagnoses_beside_the_runs_are_compared(tmp_path, monkeypatch):
+def test_diagnoses_beside_the_runs_are_compared(tmp_path, undrawn):
     study = comparison_of(BASELINE[:3], R_DROP[:3])
-    _, markdown, html = reported(tmp_path, study, monkeypatch, diagnosed=True)
+    _, markdown, html = reported(tmp_path, study, diagnosed=True)
     assert "Sub-models and calibration" in html
     assert "R-Drop vs baseline, KL between sub-models: better by -" in markdown
     assert "](consistency.png)" in markdown

@@ -9,6 +9,7 @@ from pathlib import Path
 from regdrop.diagnostics.calibration import Bin, Calibration
 from regdrop.diagnostics.diagnosis import Diagnosis
 from regdrop.diagnostics.record import DIAGNOSIS
+from regdrop.errors import DataError
 from regdrop.reports.alternatives import dot_words, reliability_words
 from regdrop.reports.page import Panel, Section, Table
 from regdrop.reports.pictures.dots import draw_dots
@@ -42,7 +43,7 @@ def read_diagnoses(study: StudyResult, out: Path) -> Diagnoses:
     """The diagnoses that lie beside the records of a study's runs, by arm and seed; arms without are left out.
 
     Raises:
-        DataError: one of them is damaged.
+        DataError: one of them is damaged, or has other bins than the others.
     """
     found = {
         arm.name: {
@@ -52,6 +53,9 @@ def read_diagnoses(study: StudyResult, out: Path) -> Diagnoses:
         }
         for arm in study.arms
     }
+    numbers = {len(each.calibration.bins) for seeds in found.values() for each in seeds.values()}
+    if len(numbers) > 1:
+        raise DataError(f"the diagnoses in {out} have {sorted(numbers)} bins; diagnose all of its runs again")
     return {arm: diagnoses for arm, diagnoses in found.items() if diagnoses}
 
 
