@@ -8,7 +8,7 @@ from pathlib import Path
 from regdrop.losses.alpha import CONVENTIONS
 
 HERE = Path(__file__).parent
-COMMANDS = ("", "recipes", "train", "eval", "compare", "study", "plan", "convert", "alpha")
+COMMANDS = ("", "recipes", "train", "eval", "compare", "study", "diagnose", "report", "plan", "convert", "alpha")
 
 
 def conventions_page() -> str:

@@ -36,7 +36,7 @@ def test_help_teaches_by_example_without_waiting_for_torch():
     code = "import sys, regdrop.cli\ntry: regdrop.cli.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     done = shell("-c", code)
     assert done.returncode == 0, done.stderr
-    for command in ("recipes", "train", "eval", "compare", "study", "plan", "convert", "alpha"):
+    for command in ("recipes", "train", "eval", "compare", "study", "diagnose", "report", "plan", "convert", "alpha"):
         assert command in done.stdout
         shown = shell("-m", "regdrop", command, "--help").stdout
         assert f"examples:\n  regdrop {command}" in shown
