@@ -64,6 +64,7 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     summary = _conclude(run, seconds, progress)
     if PartialState().is_main_process:  # each has a clock of its own
         write(folder.summary, summary.to_json())
+    PartialState().wait_for_everyone()  # no one reads the folder before it is complete
     return summary
 
 

@@ -45,6 +45,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         plain: PlainLoss | None = None,
         monitor: ConsistencyMonitor | None = None,
     ) -> None:
+        self._batches = _token_batches(splits, settings, args)  # refuses before a folder is made
         super().__init__(
             model=model,
             args=args,
@@ -58,7 +59,6 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         self.running_loss = RunningMean()
         self._task = task
         self._part: Dataset[Any] = splits.validation
-        self._batches = _token_batches(splits, settings, args)
         self._plain = plain
         self._monitor = monitor
         self._settings = settings
