@@ -15,7 +15,8 @@ APT_HELPER = "/usr/lib/apt/apt-helper"
 CONFIG = """\
 #clear APT::Update;
 APT::Sandbox::User "root";
-Acquire::Languages {{ "en"; }};
+#clear Acquire::Languages;
+Acquire::Languages "en";
 Dir::State::lists "{folder}/lists";
 Dir::Cache "{folder}/cache";
 """
