@@ -1,6 +1,7 @@
 """A real comparison of tiny runs: pairs share their seed, results are reproducible, interruptions change nothing."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -90,7 +91,16 @@ def start(out, workers):
     tests = str(next(path for path in sys.path if path.endswith("tests")))
     script = out.with_suffix(".py")
     script.write_text(INTERRUPTED)
-    return subprocess.Popen([sys.executable, str(script), str(out), tests, str(workers)])
+    return subprocess.Popen([sys.executable, str(script), str(out), tests, str(workers)], start_new_session=True)
+
+
+def is_alive(group):
+    """Whether any process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.slow
@@ -105,6 +115,10 @@ def test_a_killed_study_continues_to_the_same_result(whole, tmp_path, workers):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + 60
+    while is_alive(process.pid):
+        assert time.monotonic() < deadline, "workers outlive their study"
+        time.sleep(0.1)
     assert not (out / "study.json").exists()
     written = first.stat().st_mtime_ns
     continued = run_study(COMPARE, tiny_recipe(), out, quick(equal_compute=True))
