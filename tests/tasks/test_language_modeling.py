@@ -65,19 +65,43 @@ def recipe_of(name, folder, **changes):
     return load_recipe(name, [f"--{key}={value}" for key, value in settings.items()])
 
 
+def steps_of(run):
+    lines = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines if "loss" in line]
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_a_paper_recipe_takes_two_steps_and_is_scored_by_the_word(name, wikitext, tmp_path):
     recipe = recipe_of(name, wikitext)
     summary = train(recipe, tmp_path / "run", seed=1, progress=False)
-    records = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
-    steps = [line for line in records if "loss" in line]
-    assert len(steps) == 2
-    for line in steps:
+    assert len(steps_of(tmp_path / "run")) == 2
+    for line in steps_of(tmp_path / "run"):
         assert line["kl"] > 0
         assert line["loss"] == pytest.approx(line["task_loss"] + recipe.rdrop.alpha * line["kl"], rel=1e-4)
     assert set(summary.test) == {"perplexity", "loss"}
     assert summary.test["perplexity"] == pytest.approx(math.exp(summary.test["loss"]))
     assert evaluate(recipe, tmp_path / "run", progress=False) == pytest.approx(summary.test, rel=1e-5)
+
+
+def test_an_interrupted_run_goes_on_along_its_schedule(wikitext, tmp_path, monkeypatch):
+    changes = {"train.steps": 4, "train.warmup_steps": 1, "train.restart_period": 2, "train.eval_every": 2}
+    recipe = recipe_of("wikitext103_adaptive", wikitext, **changes)
+    train(recipe, tmp_path / "whole", seed=1, progress=False)
+    original = TaskTrainer.training_step
+
+    def stopped(self, *args, **kwargs):
+        if self.state.global_step == 3:
+            raise KeyboardInterrupt
+        return original(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TaskTrainer, "training_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "parts", seed=1, progress=False)
+    train(recipe, tmp_path / "parts", seed=1, resume=True, progress=False)
+    assert steps_of(tmp_path / "parts") == steps_of(tmp_path / "whole")
+    rates = [line["lr"] for line in steps_of(tmp_path / "parts")]
+    assert rates == pytest.approx([0, 1, 0.50005, 0.75])
 
 
 MODELS = {"wikitext103_transformer": 290_683_392, "wikitext103_adaptive": 246_933_504}
@@ -161,7 +185,7 @@ def test_text_in_two_parts_gives_the_end_of_its_training_text_to_validation(tmp_
 def test_what_cannot_be_loaded_is_refused(tmp_path, changes, error, message):
     (tmp_path / "train.txt").write_text("some line\n" * 20)
     (tmp_path / "test.txt").write_text("some line\n")
-    settings = ["--data.validation=4", f"--data.path={tmp_path}", *changes]
+    settings = ["--data.validation=4", f"--data.path={tmp_path}", "--model.positions=129", *changes]
     recipe = load_recipe("tiny_shakespeare_gpt", settings)
     with pytest.raises(error, match=message):
         TASK.load(recipe.data, recipe.model, 0)

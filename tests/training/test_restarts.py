@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regdrop.errors import RecipeError
+from regdrop.tasks.task import Splits, find_task
+from regdrop.training.recipe import load_recipe
 from regdrop.training.restarts import restarted_cosine, restarting_schedule
 from regdrop.training.settings import TrainSettings
+from regdrop.training.trainer import TaskTrainer, training_arguments
 
 PAPER = {"warmup": 16_000, "period": 270_000, "growth": 2.0, "shrink": 0.75, "floor": 1e-4}
 
@@ -48,3 +51,17 @@ def test_one_period_is_the_usual_cosine():
 def test_nesterov_needs_a_momentum():
     with pytest.raises(RecipeError, match="nesterov"):
         TrainSettings(steps=1, batch_size=1, learning_rate=1.0, eval_every=1, nesterov=True, momentum=0.0)
+
+
+def test_the_optimiser_and_the_rates_of_adaptive_inputs(tmp_path):
+    small = ["--model.vocabulary=40", "--model.cutoffs=10,20", "--model.width=16", "--model.depth=1", "--model.heads=2"]
+    recipe = load_recipe("wikitext103_adaptive", [*small, "--train.precision=fp32"])
+    task, arguments = find_task(recipe.task), training_arguments(recipe.train, tmp_path, seed=0)
+    trainer = TaskTrainer(task, Splits([], [], [], torch.stack), task.build(recipe.model), arguments, recipe.train)
+    trainer.create_optimizer_and_scheduler(recipe.train.steps)
+    assert isinstance(trainer.optimizer, torch.optim.SGD)
+    for group, rate in zip(trainer.optimizer.param_groups, trainer.lr_scheduler.lr_lambdas, strict=True):
+        assert (group["momentum"], group["nesterov"], group["weight_decay"], group["dampening"]) == (0.99, True, 0, 0)
+        assert group["initial_lr"] == 1.0
+        assert [rate(step) for step in (0, 16_000, 286_000)] == [0, 1, 0.75]
+    assert trainer.args.max_grad_norm == 0.1
