@@ -31,20 +31,24 @@ def _sharded(model):
 
 
 WRAPPERS = {"plain": lambda model: model, "ddp": DistributedDataParallel, "fsdp2": _sharded}
-# How the model is wrapped, and whether R-Drop is attached before that or after.
-KINDS = [("ddp", True), ("ddp", False), ("fsdp2", True), ("fsdp2", False)]
+# How the model is wrapped, whether R-Drop is attached before that or after, and the mode.
+KINDS = [
+    *((wrapper, before, "concat") for wrapper in ("ddp", "fsdp2") for before in (True, False)),
+    ("ddp", True, "replay"),
+    ("fsdp2", True, "replay"),
+]
 
 
-def train(wrapper, before=True, rank=0, processes=1):
+def train(wrapper, before=True, mode="concat", rank=0, processes=1):
     """Parameters after all steps, in float64 so that only the order of sums can differ."""
     model = CASE.model().double()
     if before:
-        attach(model, alpha=1.0)
+        attach(model, alpha=1.0, mode=mode)
     trained = WRAPPERS[wrapper](model)
     if not before:
-        attach(trained, alpha=1.0)
+        attach(trained, alpha=1.0, mode=mode)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-2)
-    with per_sample_masks(model):
+    with per_sample_masks(model, forwards=1 if mode == "concat" else 2):
         for step in range(STEPS):
             batch, items = batch_of(step, rank, processes)
             # Both wrappers average the gradients of the processes, so each loss is its share times their number.
@@ -60,10 +64,10 @@ def _whole(parameter):
 
 def main(folder):
     dist.init_process_group("gloo")
-    for wrapper, before in KINDS:
-        parameters = train(wrapper, before, dist.get_rank(), dist.get_world_size())
+    for kind in KINDS:
+        parameters = train(*kind, dist.get_rank(), dist.get_world_size())
         if dist.get_rank() == 0:
-            torch.save(parameters, Path(folder, f"{wrapper}-{before}.pt"))
+            torch.save(parameters, Path(folder, f"{kind}.pt"))
     dist.destroy_process_group()
 
 

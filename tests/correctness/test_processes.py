@@ -20,9 +20,9 @@ def two_processes(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("wrapper", "before"), KINDS)
-def test_twenty_steps_in_two_processes_give_the_parameters_of_one(wrapper, before, one_process, two_processes):
-    found = torch.load(two_processes / f"{wrapper}-{before}.pt", weights_only=True)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_twenty_steps_in_two_processes_give_the_parameters_of_one(kind, one_process, two_processes):
+    found = torch.load(two_processes / f"{kind}.pt", weights_only=True)
     start = {name: parameter.detach() for name, parameter in CASE.model().double().named_parameters()}
     moves = [{name: each[name] - start[name] for name in start} for each in (found, one_process)]
     assert relative_error(*moves) < 1e-8

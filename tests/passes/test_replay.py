@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.distributed import HashStore, destroy_process_group, init_process_group
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.parametrizations import spectral_norm
 
 from passes.live_bytes import LiveBytes
@@ -141,3 +143,31 @@ def test_the_activations_of_one_pass_are_alive_at_once():
     plain = most_bytes()
     assert most_bytes("replay") < 1.1 * plain
     assert most_bytes("sequential") > 1.7 * plain
+
+
+@pytest.fixture
+def one_process():
+    init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
+    yield
+    destroy_process_group()
+
+
+@pytest.mark.usefixtures("one_process")
+def test_distributed_gradients_are_exchanged_once_a_step_and_never_while_accumulating():
+    model, batch = BERT.model(), BERT.batch(4)
+    exchanged = []
+
+    def hook(state, bucket):
+        exchanged.append(bucket.buffer().numel())
+        future = torch.futures.Future()
+        future.set_result(bucket.buffer())
+        return future
+
+    wrapped = DistributedDataParallel(model)
+    wrapped.register_comm_hook(None, hook)
+    attach(wrapped, alpha=1.0, mode="replay")
+    with wrapped.no_sync():
+        wrapped(**batch).loss.backward()
+    assert exchanged == []
+    wrapped(**batch).loss.backward()
+    assert sum(exchanged) == sum(parameter.numel() for parameter in model.parameters())
