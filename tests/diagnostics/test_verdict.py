@@ -40,6 +40,13 @@ def test_little_to_reduce():
         assert part in verdict.text
 
 
+def test_a_model_that_has_not_learned_yet_is_told_apart():
+    verdict = judge(found(6.5e-5, 0.693, 0.259), LAYERS, None)
+    assert (verdict.kind, verdict.alpha_low) == ("little", None)
+    for part in ("undecided", "25.9% of pairs", "train some steps and diagnose again"):
+        assert part in verdict.text
+
+
 @pytest.mark.parametrize(
     ("kl", "nll", "low", "high"),
     [

@@ -11,6 +11,7 @@ Kind = Literal["no noise", "hidden noise", "little", "worthwhile"]
 
 PAPER_ALPHAS = (0.1, 5.0)
 TERM_SHARES = (0.1, 0.5)
+UNDECIDED = 0.1  # share of pairs that disagree although their probabilities nearly agree
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Verdict:
 
     Attributes:
         kind: "no noise": no dropout acts. "hidden noise": it acts, but the output does not depend on it yet.
-            "little": sub-models nearly agree already. "worthwhile": there is something to reduce.
+            "little": sub-models nearly agree already, or the model has learned too little to tell. "worthwhile": there
+            is something to reduce.
         text: the reasons, with numbers.
         alpha_low: lower end of the alphas to try; None unless worthwhile.
         alpha_high: upper end of them.
@@ -67,6 +69,12 @@ _HIDDEN = (
 
 
 def _little(found: Consistency) -> str:
+    if found.pairwise_disagreement > UNDECIDED:
+        return (
+            f"The model is undecided: sub-models give nearly the same probabilities, yet choose differently "
+            f"({_measured(found)}). It says little about R-Drop until it has learned; train some steps and diagnose "
+            "again."
+        )
     share = PAPER_ALPHAS[1] * found.pairwise_kl / (2 * found.sub_nll)
     return (
         f"R-Drop can do little here: sub-models nearly agree ({_measured(found)}). Even alpha = {PAPER_ALPHAS[1]:g}, "
