@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from regdrop.errors import InputError, MissingExtraError
+from regdrop.errors import InputError, MissingExtraError, RecipeError
 from regdrop.studies import search
 from regdrop.studies.options import Options
 from regdrop.studies.search import search_alpha
@@ -63,6 +63,14 @@ def test_an_alpha_whose_run_fails_is_a_failed_trial_and_is_told(tmp_path):
         search_alpha(tiny_recipe(train__learning_rate=1e30), tmp_path, QUICK, trials=2)
 
 
+def test_a_folder_of_another_recipe_is_refused_before_anything_is_tried(tmp_path):
+    optuna()
+    (tmp_path / "recipe.yaml").write_text(tiny_recipe(train__steps=7).to_yaml())
+    with pytest.raises(RecipeError, match="differs from this recipe"):
+        search_alpha(tiny_recipe(), tmp_path, QUICK, trials=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
 def test_a_grid_or_no_trial_is_refused(tmp_path):
     with pytest.raises(InputError, match="a search finds its alphas itself"):
         search_alpha(tiny_recipe(), tmp_path, Options(grid=(1.0,)))
@@ -74,3 +82,4 @@ def test_without_optuna_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"optuna is not installed; run: pip install 'regdrop\[sweep\]'"):
         search_alpha(tiny_recipe(), tmp_path, QUICK)
+    assert not list(tmp_path.iterdir())

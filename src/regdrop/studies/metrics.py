@@ -49,6 +49,7 @@ TEXT = (
     Metric("rouge1", "ROUGE-1", "points", 100.0, 2, higher_is_better=True),
     Metric("rouge2", "ROUGE-2", "points", 100.0, 2, higher_is_better=True),
     Metric("rougeL", "ROUGE-L", "points", 100.0, 2, higher_is_better=True),
+    Metric("rougeLsum", "ROUGE-L of sentences", "points", 100.0, 2, higher_is_better=True),
     Metric("perplexity", "perplexity", "", 1.0, 2, higher_is_better=False),
     Metric("word_perplexity", "perplexity a word", "", 1.0, 2, higher_is_better=False),
     Metric("bits_per_character", "bits a character", "bits", 1.0, 4, higher_is_better=False),

@@ -11,7 +11,7 @@ from regdrop.studies.options import Options
 from regdrop.studies.result import StudyResult
 from regdrop.studies.runner import run_jobs
 from regdrop.studies.statistics import spread
-from regdrop.studies.study import run_study
+from regdrop.studies.study import begin_study, run_study
 from regdrop.tasks.task import Task, find_task
 from regdrop.training.recipe import Recipe
 
@@ -75,7 +75,7 @@ def _open(out: Path, recipe: Recipe, task: Task) -> "optuna.Study":
     """The search in a folder, begun where there is none."""
     package = _optuna()
     package.logging.set_verbosity(package.logging.WARNING)
-    out.mkdir(parents=True, exist_ok=True)
+    begin_study(out, recipe)
     storage = package.storages.JournalStorage(package.storages.journal.JournalFileBackend(str(out / JOURNAL)))
     direction = "maximize" if task.higher_is_better else "minimize"
     study: optuna.Study = package.create_study(

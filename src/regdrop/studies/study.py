@@ -50,7 +50,7 @@ def run_study(
     """
     options = options or Options()
     arms = _arms(study, recipe, options)
-    _begin(out, recipe)
+    begin_study(out, recipe)
     results = _run_arms(arms, recipe, out, options)
     result = conclude(study, recipe, results, words or options.words())
     write(out / STUDY, result.to_json())
@@ -60,8 +60,12 @@ def run_study(
     return result
 
 
-def _begin(out: Path, recipe: Recipe) -> None:
-    """Make the folder of a study and write down what it is for."""
+def begin_study(out: Path, recipe: Recipe) -> None:
+    """Make the folder of a study and write down what it is for.
+
+    Raises:
+        RecipeError: it is that of another recipe.
+    """
     path, text = out / "recipe.yaml", recipe.to_yaml()
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         raise RecipeError(f"{path} differs from this recipe; pass another --out, or the same settings")
@@ -107,7 +111,7 @@ def _arms(study: Study, recipe: Recipe, options: Options) -> list[Arm]:
     if options.equal_compute or study.always_equal_compute:
         base = compute(BASELINE.change(recipe))
         changed = [arm.change(recipe) for arm in arms]
-        times = {compute(one) / base for one in changed if one.rdrop.enabled}
+        times = {float(f"{compute(one) / base:.3g}") for one in changed if one.rdrop.enabled}
         arms += [longer_baseline(each) for each in sorted(times - {1.0})]
     return arms
 
