@@ -22,3 +22,27 @@ def test_micro_batches_make_up_the_batch(micro_batch, processes, wanted):
 def test_a_batch_that_cannot_be_made_up_is_refused(micro_batch, processes):
     with pytest.raises(RecipeError, match="batch_size 512 is not a multiple"):
         settings(micro_batch=micro_batch).accumulation(processes)
+
+
+@pytest.mark.parametrize(("processes", "rounds"), [(1, 64), (4, 16), (8, 8)])
+def test_a_step_of_so_many_tokens(processes, rounds):
+    assert settings(batch_size=65_536, max_tokens=1024).accumulation(processes) == (1024, rounds)
+
+
+def test_tokens_that_cannot_be_made_up_are_refused_by_their_name():
+    with pytest.raises(RecipeError, match=r"batch_size 512 is not a multiple of train.max_tokens 100 x 1 processes"):
+        settings(max_tokens=100).accumulation(1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"micro_batch": 8, "max_tokens": 64}, "micro_batch 8 counts items and train.max_tokens 64 tokens; leave one"),
+        ({"max_tokens": 0}, "train.max_tokens is 0, but must be at least 1"),
+        ({"adam_beta2": 1.0}, "train.adam_beta2 is 1.0, but must be between 0 and"),
+        ({"adam_epsilon": -1e-6}, "train.adam_epsilon is -1e-06, but must be at least 0"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, message):
+    with pytest.raises(RecipeError, match=message):
+        settings(**changes)
