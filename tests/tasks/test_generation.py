@@ -1,4 +1,11 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import torch
+from accelerate import PartialState
 
 from regdrop.tasks.bpe import train_bpe
 from regdrop.tasks.encoder_decoder import EncoderDecoderModel, build_encoder_decoder
@@ -50,3 +57,28 @@ def test_progress_goes_to_standard_error(capsys):
     shown = capsys.readouterr()
     assert "2/2" in shown.err
     assert not shown.out
+
+
+def test_two_processes_share_the_batches_and_both_get_all_texts(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", __file__, tmp_path]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(launch, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for rank in range(2):
+        told = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert told["texts"] == PAIRS.targets
+        assert told["batches"] == 2
+
+
+def main(folder):
+    """One of the two processes: what it gets, and for how many batches it asked the network."""
+    PartialState(cpu=True)  # as the Trainer's arguments do it
+    net, asked = trained(), []
+    write = net.generate
+    net.generate = lambda *args, **kwargs: (asked.append(1), write(*args, **kwargs))[1]
+    told = {"texts": generate(net, PART, batch=1), "batches": len(asked)}
+    Path(folder, f"{os.environ['RANK']}.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

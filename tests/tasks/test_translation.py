@@ -85,4 +85,4 @@ def test_a_hub_that_cannot_be_reached_says_how_to_pass_a_folder(monkeypatch):
 
     monkeypatch.setattr(hub, "load_dataset", refuse)
     with pytest.raises(DataError, match=r"wmt/wmt14 \(de-en\).*--data\.path FOLDER"):
-        load_translation(TranslationData("en", "de", dataset="wmt/wmt14", config="de-en"), MODEL, 0)
+        load_translation(TranslationData("en", "de", name="wmt/wmt14", config="de-en"), MODEL, 0)

@@ -31,7 +31,7 @@ class SummaryData:
             packages and the synopses above them, fetched with apt.
         source: column of the text to read.
         target: column of the summary to write.
-        dataset: its name on the hub; null where the hub has it not.
+        name: of the data set on the hub; null where the hub has it not.
         config: which of the data set's configurations.
         path: "table": folder of train.jsonl, validation.jsonl and test.jsonl to read instead; "debian": a file of
             descriptions that an earlier run has left in the cache.
@@ -41,7 +41,7 @@ class SummaryData:
     kind: Literal["table", "debian"] = "table"
     source: str = "article"
     target: str = "highlights"
-    dataset: str | None = None
+    name: str | None = None
     config: str | None = None
     path: str | None = None
     train_limit: int | None = None
@@ -61,7 +61,7 @@ def load_summaries(data: SummaryData, model: EncoderDecoderModel, _seed: int) ->
     if data.kind == "debian":
         train, validation, test = read_descriptions(Path(data.path) if data.path else fetch_descriptions())
     else:
-        train, validation, test = read_pairs(data.path, data.dataset, data.config, data.source, data.target)
+        train, validation, test = read_pairs(data.path, data.name, data.config, data.source, data.target)
     return split_pairs(train[: data.train_limit], validation, test, model)
 
 

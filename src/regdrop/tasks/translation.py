@@ -26,7 +26,7 @@ class TranslationData:
     Attributes:
         source: language to read, "de" for example.
         target: language to write.
-        dataset: its name on the hub; null where the hub has it not.
+        name: of the data set on the hub; null where the hub has it not.
         config: which of the data set's configurations.
         path: folder of train.jsonl, validation.jsonl and test.jsonl to read instead.
         lowercase: read and write everything in lower case, references too.
@@ -35,7 +35,7 @@ class TranslationData:
 
     source: str
     target: str
-    dataset: str | None = None
+    name: str | None = None
     config: str | None = None
     path: str | None = None
     lowercase: bool = False
@@ -53,7 +53,7 @@ def load_translation(data: TranslationData, model: EncoderDecoderModel, _seed: i
         CheckpointError: the tokenizer of a pretrained model is missing.
         RecipeError: the vocabulary is larger than the model's.
     """
-    parts = read_pairs(data.path, data.dataset, data.config, data.source, data.target)
+    parts = read_pairs(data.path, data.name, data.config, data.source, data.target)
     train, validation, test = map(_lowered, parts) if data.lowercase else parts
     return split_pairs(train[: data.train_limit], validation, test, model, language=data.target)
 

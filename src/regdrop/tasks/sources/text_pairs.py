@@ -22,7 +22,7 @@ class Part(NamedTuple):
 
 
 def read_pairs(
-    path: str | None, dataset: str | None, config: str | None, source: str, target: str
+    path: str | None, name: str | None, config: str | None, source: str, target: str
 ) -> tuple[TextPairs, TextPairs, TextPairs]:
     """The training, validation and test part of a data set of text pairs.
 
@@ -30,7 +30,7 @@ def read_pairs(
 
     Args:
         path: folder of train.jsonl, validation.jsonl and test.jsonl; None: of the hub.
-        dataset: its name on the hub; None: it is not there.
+        name: of the data set on the hub; None: it is not there.
         config: which of the data set's configurations.
         source: what the text to read is called.
         target: what the text to write is called.
@@ -41,20 +41,20 @@ def read_pairs(
     columns = {source: str, target: str}
     train, validation, test = (
         TextPairs([row[source] for row in rows], [row[target] for row in rows])
-        for rows in (_rows(part, columns) for part in _parts(path, dataset, config))
+        for rows in (_rows(part, columns) for part in _parts(path, name, config))
     )
     return train, validation, test
 
 
-def _parts(path: str | None, dataset: str | None, config: str | None) -> list[Part]:
+def _parts(path: str | None, name: str | None, config: str | None) -> list[Part]:
     if path is not None:
         return [_local_part(path, part, names) for part, names in PARTS.items()]
-    if dataset is None:
+    if name is None:
         raise DataError(
             "this recipe's data is not on the hub; pass --data.path FOLDER with train.jsonl, validation.jsonl and "
             "test.jsonl in it"
         )
-    return [Part(f"{dataset}, {part}", partial(load_hub, dataset, config, part)) for part in PARTS]
+    return [Part(f"{name}, {part}", partial(load_hub, name, config, part)) for part in PARTS]
 
 
 def _local_part(folder: str, part: str, names: tuple[str, ...]) -> Part:
