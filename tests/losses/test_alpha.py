@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy, kl_div, mse_loss
 
 from regdrop import paper_alpha, r_drop_loss
 from regdrop.errors import InputError, UnsupportedError
-from regdrop.losses.alpha import CONVENTIONS, alpha_table
+from regdrop.losses.alpha import alpha_table
+from regdrop.losses.conventions import CONVENTIONS
 
 # torch warns that a mean also runs over the classes: that is what these conventions do.
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")

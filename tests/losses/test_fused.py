@@ -8,6 +8,8 @@ import torch
 
 from regdrop import r_drop_loss
 from regdrop.errors import InputError, UnsupportedError
+from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels.dispatch import choose
 
 BACKENDS = ["eager", "native", "compile"]
 TARGET = torch.tensor([0, 2, 4, 1])
@@ -111,6 +113,16 @@ def test_nothing_is_saved_but_the_gradient(backend):
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda tensor: tensor):
         loss_of(leaf(), backend)
     assert [tensor.shape for tensor in saved] == [(2, 4, 5)]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_one_weight_for_all_is_that_weight_an_item(backend, smoothing):
+    logits, kernel = leaf(torch.float64).detach(), choose(backend, leaf())
+    results = []
+    for weight in (0.3, torch.full((4,), 0.3, dtype=torch.float64)):
+        grad = torch.empty_like(logits)
+        results.append((kernel(Rows(logits, TARGET, weight, 2.0, smoothing), grad), grad))
+    torch.testing.assert_close(*results)
 
 
 def test_logits_of_any_layout(backend):

@@ -110,6 +110,20 @@ def test_multilabel_target_out_of_range(value):
     assert r_drop_loss(Z, target, alpha=1.0, task="multilabel", mask=mask).loss.isfinite()
 
 
+@pytest.mark.parametrize("row", [[0.9, 0.9, 0.0], [0.0, 0.0, 0.0], [float("nan"), 0.5, 0.5], [3.0, -1.0, 2.0]])
+def test_soft_targets_that_are_no_probabilities(row):
+    target = torch.full((4, 3), 1 / 3)
+    target[2] = torch.tensor(row)
+    refuse(r"soft target sums to .*softmax\(-1\).*task='multilabel'", Z, target)
+    mask = torch.tensor([True, True, False, True])
+    assert r_drop_loss(Z, target.nan_to_num(), alpha=1.0, mask=mask).loss.isfinite()
+
+
+def test_half_precision_probabilities_are_near_enough():
+    target = torch.randn(4, 1000, generator=torch.Generator().manual_seed(0)).bfloat16().softmax(-1)
+    assert r_drop_loss(torch.zeros(2, 4, 1000), target, alpha=1.0).loss.isfinite()
+
+
 def test_pointwise_targets_are_never_broadcast():
     refuse(r"\(4, 1\).*\(4,\).*nothing is broadcast", Z[..., 0], torch.zeros(4, 1), task="regression")
     refuse(r"\(3,\).*\(4, 3\)", Z, torch.zeros(3), task="multilabel")

@@ -26,9 +26,16 @@ def test_weights(reduction, num_items, expected):
     assert item_weights(valid, torch.Size([3]), LIKE, reduction, num_items).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("reduction", "num_items", "expected"), [("mean", None, 0.5), ("mean", 8, 0.125), ("sum", None, 1)]
+)
+def test_one_number_where_all_items_count(reduction, num_items, expected):
+    assert item_weights(None, torch.Size([2]), LIKE, reduction, num_items) == expected
+
+
 def test_num_items_may_be_a_tensor():
     weight = item_weights(None, torch.Size([2]), LIKE, "mean", torch.tensor(4))
-    assert weight.tolist() == [0.25, 0.25]
+    assert weight == 0.25
 
 
 def test_an_item_of_no_weight_never_reaches_the_sum():

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from regdrop.losses.fused import fused_rows
 from regdrop.losses.inputs import check_passes
-from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.kernels import Rows
 from regdrop.losses.kernels.dispatch import Backend
 from regdrop.losses.shapes import Float
 
@@ -40,5 +40,4 @@ def symmetric_kl(
     check_passes(logits, 2, "(passes, items, classes)")
     items = logits.shape[1:-1]
     flat = logits.reshape(logits.shape[0], -1, logits.shape[-1])
-    weight = logits.new_ones(flat.shape[1], dtype=accumulation_dtype(logits.dtype))
-    return fused_rows(Rows(flat, None, weight), "none", backend=backend)[0].reshape(items)
+    return fused_rows(Rows(flat, None, 1.0), "none", backend=backend)[0].reshape(items)

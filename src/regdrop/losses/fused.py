@@ -52,16 +52,21 @@ class _FusedLoss(torch.autograd.Function):
         grad = None
         if ctx.needs_input_grad[0]:
             grad = logits.detach() if inplace else torch.empty_like(logits)
-        shares = kernel(rows, grad) * rows.weight
-        task, kl = shares if reduction == "none" else shares.sum(-1)
+        shares = kernel(rows, grad)
         ctx.save_for_backward(grad)
         ctx.scaled = False
-        ctx.mark_non_differentiable(task, kl)
-        return torch.add(task, kl, alpha=rows.alpha), task, kl
+        return added(ctx, shares if reduction == "none" else shares.sum(-1), rows.alpha)
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         return *handed_out(ctx, outer if outer.ndim == 0 else outer.unsqueeze(-1)), None, None, None, None
+
+
+def added(ctx: Any, parts: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss from its two parts, and these, which carry no gradient."""
+    task, kl = parts.unbind()
+    ctx.mark_non_differentiable(task, kl)
+    return torch.add(task, kl, alpha=alpha), task, kl
 
 
 def handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:

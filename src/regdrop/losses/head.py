@@ -44,8 +44,8 @@ class Head:
         return logits, hidden
 
 
-def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) -> tuple[Tensor, Tensor, Gradients]:
-    """Task loss and divergence of every item as in `regdrop.losses.kernels`, and the gradients that are wanted.
+def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) -> tuple[Tensor, Gradients]:
+    """What every item adds to the loss, as in `regdrop.losses.kernels`, and the gradients that are wanted.
 
     Args:
         head: the layer; its logits are the kernel's.
@@ -53,21 +53,21 @@ def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) 
         kernel: computes value and gradient of a chunk, in place.
         wanted: of hidden, weight and bias; a gradient that is not wanted is not computed.
     """
-    values = rows.weight.new_zeros(2, rows.logits.shape[1])
+    shares = rows.logits.new_zeros((2, rows.logits.shape[1]), dtype=accumulation_dtype(rows.logits.dtype))
     grads = _Sums(head, wanted)
     with _without_autocast(head.hidden):
         for index, buffer in _chunks(rows):
             logits, hidden = head.logits(index, buffer)
             stacked = logits.view(-1, len(index), logits.shape[1])
-            values[:, index] = kernel(_select(rows, index, stacked), stacked if any(wanted) else None)
+            shares[:, index] = kernel(_select(rows, index, stacked), stacked if any(wanted) else None)
             grads.add(index, hidden, logits)
-    return values[0], values[1], (grads.hidden, grads.weight, grads.bias)
+    return shares, (grads.hidden, grads.weight, grads.bias)
 
 
 def _chunks(rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
     """The items that count, some at a time, and a buffer for their logits; the others never meet the layer."""
     passes, _, classes = rows.logits.shape
-    counted = rows.weight.nonzero().squeeze(-1)
+    counted = _counted(rows)
     step = max(1, min(MOST_ROWS, max(FEWEST_ROWS, passes * len(counted) // LOGITS_SHARE)) // passes)
     buffer = rows.logits.new_empty(passes * min(step, len(counted)) * classes)
     for index in torch.split(counted, step):
@@ -75,9 +75,16 @@ def _chunks(rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
             yield index, buffer
 
 
+def _counted(rows: Rows) -> Tensor:
+    if isinstance(rows.weight, float):
+        return torch.arange(rows.logits.shape[1], device=rows.logits.device)
+    return rows.weight.nonzero().squeeze(-1)
+
+
 def _select(rows: Rows, index: Tensor, logits: Tensor) -> Rows:
     target = None if rows.target is None else rows.target.index_select(0, index)
-    return replace(rows, logits=logits, target=target, weight=rows.weight.index_select(0, index))
+    weight = rows.weight if isinstance(rows.weight, float) else rows.weight.index_select(0, index)
+    return replace(rows, logits=logits, target=target, weight=weight)
 
 
 def _without_autocast(tensor: Tensor) -> AbstractContextManager[object]:

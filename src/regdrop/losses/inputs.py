@@ -6,6 +6,9 @@ from torch import Tensor
 from regdrop.errors import InputError
 from regdrop.losses.reduction import can_look
 
+# Half-precision probabilities are rounded one by one.
+SUM_TOLERANCE = 1e-2
+
 
 def check_passes(stack: Tensor, min_ndim: int, layout: str, name: str = "logits") -> None:
     """Refuse logits, or hidden states, that are not a stack of at least two floating-point passes.
@@ -54,6 +57,15 @@ def class_target(logits: Tensor, target: Tensor) -> Tensor:
     )
 
 
+def are_classes(target: Tensor, classes: int, ignore_index: int) -> bool:
+    """Whether it is quickly seen that every entry is a class in `[0, classes)` and none marks padding."""
+    if not can_look(target) or not target.numel():
+        return False
+    ends = target.aminmax()
+    lowest, highest = ends.min.item(), ends.max.item()
+    return lowest >= 0 and highest < classes and not lowest <= ignore_index <= highest
+
+
 def check_range(target: Tensor, valid: Tensor | None, classes: int) -> None:
     """Refuse a class outside `[0, classes)` among the valid items.
 
@@ -62,12 +74,7 @@ def check_range(target: Tensor, valid: Tensor | None, classes: int) -> None:
     Raises:
         InputError: names the first such class.
     """
-    if target.is_floating_point() or not can_look(target):
-        return
-    if target.numel() == 0:
-        return
-    lowest, highest = target.aminmax()
-    if lowest.item() >= 0 and highest.item() < classes:
+    if not can_look(target):
         return
     wrong = (target < 0) | (target >= classes)
     if valid is not None:
@@ -77,6 +84,25 @@ def check_range(target: Tensor, valid: Tensor | None, classes: int) -> None:
         raise InputError(
             f"target {value} is outside the {classes} classes of the logits (0 to {classes - 1}); "
             f"correct the label, or pass ignore_index={value} if it marks padding"
+        )
+
+
+def check_probabilities(target: Tensor, valid: Tensor | None) -> None:
+    """Refuse a soft target `(items, classes)` whose valid rows do not sum to 1; on an accelerator nothing is read back.
+
+    Raises:
+        InputError: names the first such sum.
+    """
+    if not can_look(target):
+        return
+    sums = target.sum(-1, dtype=torch.float64)
+    wrong = ~((sums - 1).abs() <= SUM_TOLERANCE)
+    if valid is not None:
+        wrong &= valid.reshape(-1)
+    if bool(wrong.any()):
+        raise InputError(
+            f"a soft target sums to {sums[wrong][0].item():g} over the classes; pass probabilities that sum to 1, such "
+            "as scores.softmax(-1), or task='multilabel' where several classes are true at once"
         )
 
 

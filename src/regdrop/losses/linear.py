@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import InputError
-from regdrop.losses import inputs, rdrop
-from regdrop.losses.fused import handed_out, refuse_second_derivative
+from regdrop.losses import inputs
+from regdrop.losses.classification import classification_rows
+from regdrop.losses.fused import added, handed_out, refuse_second_derivative
 from regdrop.losses.head import Gradients, Head, head_rows
 from regdrop.losses.kernels import Kernel, Rows
 from regdrop.losses.kernels.dispatch import Backend, choose
-from regdrop.losses.reduction import Reduction, reduced
+from regdrop.losses.rdrop import RDropOutput, shaped
+from regdrop.losses.reduction import Reduction
 from regdrop.losses.shapes import Bool, Float, Int, Num
 
 
@@ -30,7 +32,7 @@ def linear_r_drop_loss(
     reduction: Reduction = "mean",
     num_items: int | Tensor | None = None,
     backend: Backend = "auto",
-) -> rdrop.RDropOutput:
+) -> RDropOutput:
     """R-Drop of a classifier whose last layer is linear, without ever holding its logits.
 
         z_ki = W h_ki + b
@@ -79,19 +81,17 @@ def linear_r_drop_loss(
         >>> print(f"{out.loss:.3f} = {out.task_loss:.3f} + 1.0 * {out.kl:.3f}")
         1.122 = 1.006 + 1.0 * 0.116
     """
-    inputs.check_alpha(alpha)
-    inputs.check_smoothing(label_smoothing)
     inputs.check_passes(hidden, 3, "(passes, items, features)", "hidden states")
     _check_layer(hidden, weight, bias)
     dtype = _layer_dtype(hidden, weight, bias)
     # The logits' shape without their memory: every entry is the same element.
     logits = hidden.new_empty((), dtype=dtype).expand(*hidden.shape[:-1], len(weight))
-    rows, items = rdrop.classification_rows(
+    rows, items = classification_rows(
         logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
     )
     function = _LossOfItems if reduction == "none" else _LossOfBatch
-    loss, task_loss, kl = function.apply(rows, choose(backend, logits), hidden.flatten(1, -2), weight, bias)
-    return rdrop.output(loss.reshape(items if reduction == "none" else ()), task_loss, kl, rows.weight, reduction)
+    parts = function.apply(rows, choose(backend, logits), hidden.flatten(1, -2), weight, bias)
+    return shaped(parts, items, reduction)
 
 
 class _LossOfBatch(torch.autograd.Function):
@@ -99,15 +99,14 @@ class _LossOfBatch(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        task, kl, grads = _run(rows, kernel, layer, ctx.needs_input_grad[2:])
+        shares, grads = _run(rows, kernel, layer, ctx.needs_input_grad[2:])
         ctx.save_for_backward(*grads)
         ctx.scaled = False
-        ctx.mark_non_differentiable(task, kl)
-        return reduced(task + rows.alpha * kl, rows.weight, "sum"), task, kl
+        return added(ctx, shares.sum(-1), rows.alpha)
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *handed_out(ctx, outer[0])
+    def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *handed_out(ctx, outer)
 
 
 class _LossOfItems(torch.autograd.Function):
@@ -115,29 +114,26 @@ class _LossOfItems(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        task, kl, _ = _run(rows, kernel, layer, (False, False, False))
+        shares, _ = _run(rows, kernel, layer, (False, False, False))
         ctx.save_for_backward(*layer)
         ctx.rows, ctx.kernel = rows, kernel
-        ctx.mark_non_differentiable(task, kl)
-        return reduced(task + rows.alpha * kl, rows.weight, "none"), task, kl
+        return added(ctx, shares, rows.alpha)
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
-        rows = replace(ctx.rows, weight=ctx.rows.weight * outer[0])
-        return None, None, *_run(rows, ctx.kernel, ctx.saved_tensors, ctx.needs_input_grad[2:])[2]
+        rows = replace(ctx.rows, weight=ctx.rows.weight * outer)
+        return None, None, *_run(rows, ctx.kernel, ctx.saved_tensors, ctx.needs_input_grad[2:])[1]
 
 
-def _run(
-    rows: Rows, kernel: Kernel, layer: tuple[Any, ...], wanted: tuple[bool, ...]
-) -> tuple[Tensor, Tensor, Gradients]:
+def _run(rows: Rows, kernel: Kernel, layer: tuple[Any, ...], wanted: tuple[bool, ...]) -> tuple[Tensor, Gradients]:
     """`head_rows` in the dtype of the rows' logits, gradients in the dtypes of hidden, weight and bias."""
     hidden, weight, bias = layer
     dtype = rows.logits.dtype
     head = Head(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
-    task, kl, grads = head_rows(head, rows, kernel, wanted)
+    shares, grads = head_rows(head, rows, kernel, wanted)
     pairs = zip(grads, layer, strict=True)
-    return task, kl, tuple(None if grad is None else grad.to(part.dtype) for grad, part in pairs)
+    return shares, tuple(None if grad is None else grad.to(part.dtype) for grad, part in pairs)
 
 
 def _check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:

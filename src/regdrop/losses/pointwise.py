@@ -1,11 +1,42 @@
-"""Task losses and divergences of the heads whose items are single numbers: regression and multi-label."""
+"""The heads whose items are single numbers: regression and multi-label."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
+from regdrop.losses import inputs
 from regdrop.losses.kernels import accumulation_dtype
+from regdrop.losses.reduction import Reduction, item_weights, reduced, valid_items
 from regdrop.losses.shapes import Float, Num
+
+
+def pointwise_parts(
+    task: str,
+    logits: Tensor,
+    target: Tensor,
+    alpha: float,
+    ignore_index: int,
+    mask: Tensor | None,
+    reduction: Reduction,
+    num_items: int | Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss, task loss and divergence of a regression or multi-label batch, reduced; the last two detached.
+
+    Args: as of `r_drop_loss`; `task` is one of `TERMS`.
+
+    Raises:
+        InputError: as `r_drop_loss`.
+    """
+    inputs.check_alpha(alpha)
+    inputs.check_passes(logits, 2, "(passes, items)")
+    target = inputs.same_shape(logits, target, task)
+    valid = valid_items(target.shape, mask, target, ignore_index if task == "multilabel" else None)
+    if task == "multilabel":
+        inputs.check_unit(target, valid)
+    task_loss, kl = TERMS[task](logits, target)
+    weight = item_weights(valid, target.shape, kl, reduction, num_items)
+    loss = reduced(task_loss + alpha * kl, weight, reduction)
+    return loss, reduced(task_loss.detach(), weight, reduction), reduced(kl.detach(), weight, reduction)
 
 
 def regression_terms(
@@ -39,3 +70,6 @@ def multilabel_terms(
     prob = logits.sigmoid()
     # The mean over pairs of 1/2 (p_a - p_b)(z_a - z_b) is 1 / (K - 1) sum_a (p_a - mean p)(z_a - mean z).
     return task, ((prob - prob.mean(0)) * (logits - logits.mean(0))).sum(0) / (logits.shape[0] - 1)
+
+
+TERMS = {"regression": regression_terms, "multilabel": multilabel_terms}

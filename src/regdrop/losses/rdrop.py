@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from regdrop.errors import InputError, nearest
-from regdrop.losses import inputs, pointwise
+from regdrop.losses.classification import classification_rows
 from regdrop.losses.fused import fused_rows
-from regdrop.losses.kernels import Rows, accumulation_dtype
 from regdrop.losses.kernels.dispatch import Backend
-from regdrop.losses.reduction import Reduction, item_weights, reduced, valid_items
+from regdrop.losses.pointwise import TERMS, pointwise_parts
+from regdrop.losses.reduction import Reduction
 from regdrop.losses.shapes import Bool, Float, Int, Num
 
 Task = Literal["classification", "regression", "multilabel"]
@@ -95,27 +95,15 @@ def r_drop_loss(
         >>> print(f"{out.loss:.3f} = {out.task_loss:.3f} + 1.0 * {out.kl:.3f}")
         1.122 = 1.006 + 1.0 * 0.116
     """
-    inputs.check_alpha(alpha)
     if task == "classification":
-        inputs.check_smoothing(label_smoothing)
         rows, items = classification_rows(
             logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
         )
-        parts = fused_rows(rows, reduction, backend=backend, inplace=inplace)
-        return RDropOutput(*(part.reshape(items) for part in parts) if reduction == "none" else parts)
-    if task in _POINTWISE:
-        _refuse_class_options(task, label_smoothing, class_weight)
-        inputs.check_passes(logits, 2, "(passes, items)")
-        target = inputs.same_shape(logits, target, task)
-        items = target.shape
-        valid = valid_items(items, mask, target, ignore_index if task == "multilabel" else None)
-        if task == "multilabel":
-            inputs.check_unit(target, valid)
-        task_loss, kl = _POINTWISE[task](logits, target)
-        weight = item_weights(valid, items, kl, reduction, num_items)
-        loss = reduced(task_loss + alpha * kl, weight, reduction)
-        return output(loss, task_loss, kl, weight, reduction)
-    raise InputError(f"unknown task {task!r}: {nearest(task, ['classification', *_POINTWISE])}")
+        return shaped(fused_rows(rows, reduction, backend=backend, inplace=inplace), items, reduction)
+    if task not in TERMS:
+        raise InputError(f"unknown task {task!r}: {nearest(task, ['classification', *TERMS])}")
+    _refuse_class_options(task, label_smoothing, class_weight)
+    return RDropOutput(*pointwise_parts(task, logits, target, alpha, ignore_index, mask, reduction, num_items))
 
 
 class RDropLoss(nn.Module):
@@ -184,40 +172,11 @@ class RDropLoss(nn.Module):
         return f"alpha={self.alpha}, task={self.task!r}, reduction={self.reduction!r}, backend={self.backend!r}"
 
 
-_POINTWISE = {"regression": pointwise.regression_terms, "multilabel": pointwise.multilabel_terms}
-
-
 def _refuse_class_options(task: str, label_smoothing: float, class_weight: Tensor | None) -> None:
     if label_smoothing or class_weight is not None:
         raise InputError(f"label_smoothing and class_weight belong to task='classification', not to task={task!r}")
 
 
-def output(loss: Tensor, task_loss: Tensor, kl: Tensor, weight: Tensor, reduction: Reduction) -> RDropOutput:
-    """The parts beside the loss, reduced as it was."""
-    parts = (reduced(part.detach(), weight, reduction).reshape(loss.shape) for part in (task_loss, kl))
-    return RDropOutput(loss, *parts)
-
-
-def classification_rows(
-    logits: Tensor,
-    target: Tensor,
-    alpha: float,
-    ignore_index: int,
-    mask: Tensor | None,
-    label_smoothing: float,
-    class_weight: Tensor | None,
-    reduction: Reduction,
-    num_items: int | Tensor | None,
-) -> tuple[Rows, torch.Size]:
-    """Check a classification batch and flatten it to one row an item; also returns the shape of its items."""
-    inputs.check_passes(logits, 3, "(passes, items, classes)")
-    items, classes = logits.shape[1:-1], logits.shape[-1]
-    labels = inputs.class_target(logits, target)
-    valid = valid_items(items, mask, None if labels.ndim == 2 else target, ignore_index)
-    inputs.check_range(target, valid, classes)
-    flat = logits if logits.ndim == 3 else logits.flatten(1, -2)
-    accumulate = accumulation_dtype(logits.dtype)
-    weight = item_weights(valid, items, flat.new_empty(0, dtype=accumulate), reduction, num_items).reshape(-1)
-    if class_weight is not None:
-        class_weight = inputs.check_class_weight(class_weight, classes, accumulate)
-    return Rows(flat, labels, weight, float(alpha), label_smoothing, class_weight), items
+def shaped(parts: tuple[Tensor, Tensor, Tensor], items: torch.Size, reduction: Reduction) -> RDropOutput:
+    """Loss, task loss and divergence under their names; one value an item in the shape of the items."""
+    return RDropOutput(*(part.reshape(items) for part in parts) if reduction == "none" else parts)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import InputError
+from regdrop.losses.kernels import accumulation_dtype
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -37,8 +38,8 @@ def item_weights(
     like: Tensor,
     reduction: Reduction,
     num_items: int | Tensor | None,
-) -> Tensor:
-    """What one unit of an item's loss adds to the result, 0 where the item does not count.
+) -> Tensor | float:
+    """What one unit of an item's loss adds to the result, 0 where the item does not count; a number if all are alike.
 
         mean: 1 / (number of valid items), or 1 / num_items where that is given
         sum, none: 1
@@ -50,24 +51,25 @@ def item_weights(
         raise InputError(f"reduction={reduction!r} is unknown; use 'mean', 'sum' or 'none'")
     if num_items is not None and reduction != "mean":
         raise InputError(f"num_items={num_items} divides a mean, but reduction={reduction!r}; drop one of them")
-    weight = like.new_ones(shape) if valid is None else valid.to(like.dtype)
+    weight = 1.0 if valid is None else valid.to(accumulation_dtype(like.dtype))
     if reduction != "mean":
         return weight
     if num_items is not None:
-        _check_count(num_items)
-        return weight / num_items
-    count = weight.sum()
-    if can_look(count) and not count.item():
+        return _share(weight, num_items, shape, like)
+    count = shape.numel() if isinstance(weight, float) else weight.sum()
+    if (isinstance(count, int) or can_look(count)) and not count:
         raise InputError(
-            f"no valid item: all {weight.numel()} targets are ignore_index or masked, so their mean is undefined; "
+            f"no valid item: all {shape.numel()} targets are ignore_index or masked, so their mean is undefined; "
             "check the labels and the mask, or pass num_items (the count of the whole global batch)"
         )
     return weight / count
 
 
-def reduced(values: Tensor, weight: Tensor, reduction: Reduction) -> Tensor:
+def reduced(values: Tensor, weight: Tensor | float, reduction: Reduction) -> Tensor:
     """Reduce per-item values by the weights of `item_weights`; an item of weight 0 never reaches the sum."""
-    weighted = torch.where(weight == 0, 0.0, values * weight)
+    weighted = values * weight
+    if isinstance(weight, Tensor):
+        weighted = weighted.masked_fill(weight == 0, 0.0)
     return weighted if reduction == "none" else weighted.sum()
 
 
@@ -76,11 +78,20 @@ def can_look(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _check_count(num_items: int | Tensor) -> None:
-    if (not isinstance(num_items, Tensor) or can_look(num_items)) and not num_items > 0:
+def _share(weight: Tensor | float, num_items: int | Tensor, shape: torch.Size, like: Tensor) -> Tensor | float:
+    """The weights of a global batch of so many items; what cannot be looked at stays a tensor."""
+    seen = not isinstance(num_items, Tensor) or can_look(num_items)
+    if seen and not num_items > 0:
         raise InputError(
             f"num_items={num_items} must be at least 1: no item of the whole global batch counts; check the labels"
         )
+    if isinstance(weight, float):
+        return (
+            weight / float(num_items)
+            if seen
+            else like.new_ones(shape, dtype=accumulation_dtype(like.dtype)) / num_items
+        )
+    return weight / num_items
 
 
 def _checked_mask(mask: Tensor, shape: torch.Size) -> Tensor:

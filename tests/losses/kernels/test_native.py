@@ -48,7 +48,7 @@ def test_ends_of_vectors_and_blocks(classes, passes):
     values, grad = run(native, logits, target, alpha=1.3)
     valid = torch.ones(2, dtype=torch.bool)
     _, task, kl, gradient = value_and_gradient(classification, logits.clone().requires_grad_(), target, valid, 1.3)
-    torch.testing.assert_close(values.mean(1), torch.stack([task, kl]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(values.sum(1), torch.stack([task, kl]), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(grad, gradient, rtol=1e-10, atol=1e-12)
 
 
@@ -119,6 +119,16 @@ def test_items_of_weight_zero_are_not_looked_at():
     assert not grad[:, 1].any()
     assert values.isfinite().all()
     assert grad.isfinite().all()
+
+
+def test_a_row_with_masked_classes_leaves_the_next_ones_as_they_are():
+    """The kernel goes on carefully after such a row: same numbers."""
+    logits, target = normal(2, 3, 2060, dtype=torch.float32), labels(3, 2060)
+    clean = run(native, logits[:, 1:], target[1:])
+    logits[:, 0, 7] = -torch.inf
+    values, grad = run(native, logits, target)
+    assert torch.equal(values[:, 1:], clean[0])
+    assert torch.equal(grad[:, 1:], clean[1])
 
 
 def test_strides_of_passes_and_items():

@@ -1,6 +1,7 @@
 """The kernels: one contract, several ways to fulfil it.
 
-A kernel takes `Rows` and a buffer for the gradient, which may be that of the logits, and returns `(2, items)`:
+A kernel takes `Rows` and a buffer for the gradient, `torch.empty_like(logits)` or the logits themselves, and returns
+`(2, items)`: what every item adds to the two parts of the loss, weight_i task_i and weight_i kl_i, with
 
     task_i = sum_k sum_j u_ij (logsumexp(z_ki) - z_kij)                       (0 without a target)
     kl_i   = mean over pairs a<b of 1/2 [KL(p_a||p_b) + KL(p_b||p_a)]          (Eq. 2 of the paper)
@@ -26,7 +27,8 @@ class Rows:
         logits: `(passes, items, classes)`, any floating dtype.
         target: class indices `(items,)`, probabilities `(items, classes)`, or None for the divergence alone.
             An index of an item of weight 0 may be anything.
-        weight: `(items,)` in the accumulation dtype: what one item adds to the loss; 0 where it does not count.
+        weight: `(items,)` in the accumulation dtype: what one unit of an item's loss adds, 0 where it does not count;
+            or one number, not 0, for all of them.
         alpha: weight of the divergence.
         label_smoothing: mass spread evenly over all classes, as in `torch.nn.functional.cross_entropy`.
         class_weight: `(classes,)` in the accumulation dtype, multiplies each class's term.
@@ -34,7 +36,7 @@ class Rows:
 
     logits: Float[Tensor, "passes items classes"]
     target: Int[Tensor, " items"] | Float[Tensor, "items classes"] | None
-    weight: Float[Tensor, " items"]
+    weight: Float[Tensor, " items"] | float
     alpha: float = 1.0
     label_smoothing: float = 0.0
     class_weight: Float[Tensor, " classes"] | None = None

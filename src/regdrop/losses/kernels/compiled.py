@@ -19,18 +19,21 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     """
     program = _program()
     logits = rows.logits.detach()
+    weight = rows.weight
+    if isinstance(weight, float):
+        weight = logits.new_full(logits.shape[1:2], weight, dtype=accumulation_dtype(logits.dtype))
     # A Python number would be written into the compiled code; a tensor is read every time.
-    alpha, smooth = (rows.weight.new_tensor(number) for number in (rows.alpha, rows.label_smoothing))
+    alpha, smooth = (weight.new_full((), number) for number in (rows.alpha, rows.label_smoothing))
     constants = alpha, smooth if rows.label_smoothing and rows.target is not None else None, rows.class_weight
-    values = rows.weight.new_empty(2, logits.shape[1])
     # In place they must be the same objects: the compiler refuses inputs that merely share their memory.
     in_place = grad is not None and grad.data_ptr() == logits.data_ptr()
+    shares = []
     for part in chunks(logits, CHUNK_ELEMENTS):
         target = None if rows.target is None else rows.target[part]
         read = logits[:, part].unbind()
         out = None if grad is None else read if in_place else grad[:, part].unbind()
-        values[0, part], values[1, part] = program(read, target, rows.weight[part], *constants, out)
-    return values
+        shares.append(program(read, target, weight[part], *constants, out))
+    return shares[0] if len(shares) == 1 else torch.cat([weight.new_empty(2, 0), *shares], 1)
 
 
 @cache
@@ -46,8 +49,8 @@ def _formula(
     smooth: Tensor | None,
     class_weight: Tensor | None,
     grad: tuple[Tensor, ...] | None,
-) -> tuple[Tensor, Tensor]:
-    """Both values of every row, and their gradient into `grad`.
+) -> Tensor:
+    """What every row adds to both parts, and the gradient into `grad`.
 
     (K - 1) kl = sum_k sum_j (p_k - mean p) (s_k - E_{p_k} s_k), s = c - mean c, c = z - max z, whose gradient is
     p_k - mean p + p_k (s_k - E_{p_k} s_k).
@@ -75,7 +78,7 @@ def _formula(
         for p, s, out in zip(prob, away, grad, strict=True):
             full = (p * (whole + strength + strength * s) - rest) * weight.unsqueeze(-1)
             out.copy_(full.masked_fill(unused.unsqueeze(-1), 0.0))
-    return _bounded(task).masked_fill(unused, 0.0), _bounded(kl).masked_fill(unused, 0.0)
+    return (_bounded(torch.stack((task, kl))) * weight).masked_fill(unused, 0.0)
 
 
 def _from_mean(stack: list[Tensor]) -> list[Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import UnsupportedError
-from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels import Rows, accumulation_dtype
 from regdrop.losses.kernels.build import library
 from regdrop.losses.kernels.eager import eager
 
@@ -24,11 +24,11 @@ class _Rows(ctypes.Structure):
     """`struct Rows` of native.cpp."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("logits", "weight", "class_weight", "soft_target", "target")),
-        *((name, ctypes.c_void_p) for name in ("grad", "task", "kl")),
+        *((name, ctypes.c_void_p) for name in ("logits", "weights", "class_weight", "soft_target", "target")),
+        *((name, ctypes.c_void_p) for name in ("grad", "shares")),
         *((name, ctypes.c_int64) for name in ("passes", "items", "classes")),
         *((name, ctypes.c_int64) for name in ("logits_pass", "logits_item", "grad_pass", "grad_item")),
-        *((name, ctypes.c_double) for name in ("alpha", "label_smoothing")),
+        *((name, ctypes.c_double) for name in ("weight", "alpha", "label_smoothing")),
         ("threads", ctypes.c_int64),
     )
 
@@ -36,22 +36,19 @@ class _Rows(ctypes.Structure):
 def native(rows: Rows, grad: Tensor | None) -> Tensor:
     """Fulfil the contract of `regdrop.losses.kernels`; what `takes` refuses goes to the eager kernel."""
     logits = rows.logits
-    if not takes(logits) or not (grad is None or takes(grad)):
+    if not takes(logits):
         return eager(rows, grad)
-    weight = rows.weight.contiguous()
-    index, soft = _targets(rows)
+    shares = logits.new_empty((2, logits.shape[1]), dtype=accumulation_dtype(logits.dtype))
+    weights, weight = (None, rows.weight) if isinstance(rows.weight, float) else (rows.weight.contiguous(), 0.0)
     class_weight = None if rows.class_weight is None else rows.class_weight.contiguous()
-    items = weight.shape[0]
-    values = weight.new_empty(2, items)
-    task = values.data_ptr()
+    index, soft = _targets(rows, shares.dtype)
     _entries()[logits.dtype](
         _Rows(
-            *(_address(tensor) for tensor in (logits, weight, class_weight, soft, index, grad)),
-            task,
-            task + items * weight.element_size(),
+            *map(_address, (logits, weights, class_weight, soft, index, grad, shares)),
             *logits.shape,
             *logits.stride()[:2],
             *((0, 0) if grad is None else grad.stride()[:2]),
+            weight,
             rows.alpha,
             rows.label_smoothing,
             torch.get_num_threads(),
@@ -60,7 +57,7 @@ def native(rows: Rows, grad: Tensor | None) -> Tensor:
     if grad is not None and grad.data_ptr() == logits.data_ptr():
         # Written behind autograd's back: whoever saved these logits must find out.
         torch.autograd.graph.increment_version(grad)
-    return values
+    return shares
 
 
 def takes(tensor: Tensor) -> bool:
@@ -73,13 +70,13 @@ def takes(tensor: Tensor) -> bool:
     )
 
 
-def _targets(rows: Rows) -> tuple[Tensor | None, Tensor | None]:
+def _targets(rows: Rows, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
     """Class indices or probabilities, whichever the target is, as the library reads them."""
     if rows.target is None:
         return None, None
     if rows.target.ndim == 1:
         return rows.target.to(torch.int64).contiguous(), None
-    return None, rows.target.to(rows.weight.dtype).contiguous()
+    return None, rows.target.to(dtype).contiguous()
 
 
 @cache

@@ -41,6 +41,20 @@ template <class A> inline typename Vector<A>::V exponential(typename Vector<A>::
     return x < C::LOWEST ? typename C::V{} : (typename C::V)bits;
 }
 
+// All lanes combined, half with half.
+template <class A, int LANES> struct Lanes {
+    typedef A V __attribute__((vector_size(LANES * sizeof(A))));
+};
+template <class A, int LANES, class Combine> inline A folded(typename Lanes<A, LANES>::V vector, Combine combine) {
+    if constexpr (LANES == 2) {
+        return combine(vector[0], vector[1]);
+    } else {
+        typename Lanes<A, LANES / 2>::V halves[2];
+        std::memcpy(halves, &vector, sizeof vector);
+        return folded<A, LANES / 2>(combine(halves[0], halves[1]), combine);
+    }
+}
+
 // Vectors from memory to the accumulation type and back.
 typedef uint16_t Half __attribute__((vector_size(32)));
 typedef uint32_t Word __attribute__((vector_size(64)));
