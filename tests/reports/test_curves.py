@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from regdrop.reports.curves import KL, TASK_LOSS, ArmRecords, Curve, band, validation
-from regdrop.reports.records import RunRecords, StepRecord, read_records
+from regdrop.reports.records import read_records
+from regdrop.training.run import train
 from run_records import write_run
+from tiny import tiny_recipe
 
 
 @pytest.fixture
@@ -38,12 +40,13 @@ def test_an_arm_without_r_drop_has_no_kl_curve(tmp_path):
     assert KL.curves(ArmRecords("baseline", 1, (read_records(tmp_path / "0"),)), "step") == []
 
 
-def test_plain_steps_between_those_of_r_drop_are_of_one_pass():
-    steps = tuple(
-        StepRecord(i, i, 4.0, 4.0, 0.5, 1e-3) if i % 2 else StepRecord(i, i, 2.0, 2.0, None, 1e-3) for i in range(1, 9)
-    )
-    (curve,) = TASK_LOSS.curves(ArmRecords("every second step", 2, (RunRecords(steps, ()),)), "step")
-    assert curve.values.tolist() == [2.0] * 8
+def test_plain_steps_between_those_of_r_drop_share_their_scale(tmp_path):
+    train(tiny_recipe(rdrop__every=2), tmp_path / "run", seed=0, progress=False)
+    records = read_records(tmp_path / "run")
+    assert [record.kl is None for record in records.steps] == [False, True] * 3
+    (curve,) = TASK_LOSS.curves(ArmRecords("every second step", 2, (records,)), "step")
+    assert curve.values[0] == pytest.approx(np.log(10), abs=1e-3)  # the head starts undecided
+    assert np.abs(np.diff(curve.values)).max() < 0.1
 
 
 def test_the_mean_is_taken_step_by_step_on_either_clock(arm):

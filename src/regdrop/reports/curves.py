@@ -62,9 +62,8 @@ def validation(key: str) -> Quantity:
 
 
 def _task_loss(arm: ArmRecords, run: RunRecords, clock: Clock) -> Curve:
-    passes = [1 if record.kl is None else arm.passes for record in run.steps]  # steps without R-Drop make one
-    losses = [record.task_loss / count for record, count in zip(run.steps, passes, strict=True)]
-    return _curve(run.steps, clock, _smooth(losses))
+    """Of one pass: a step that `every` leaves plain counts its one pass as often as the other steps make passes."""
+    return _curve(run.steps, clock, _smooth([record.task_loss / arm.passes for record in run.steps]))
 
 
 def _kl(_: ArmRecords, run: RunRecords, clock: Clock) -> Curve:
