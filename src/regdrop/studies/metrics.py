@@ -52,7 +52,7 @@ TEXT = (
     Metric("rougeLsum", "ROUGE-L of sentences", "points", 100.0, 2, higher_is_better=True),
     Metric("perplexity", "perplexity", "", 1.0, 2, higher_is_better=False),
     Metric("word_perplexity", "perplexity a word", "", 1.0, 2, higher_is_better=False),
-    Metric("bits_per_character", "bits a character", "bits", 1.0, 4, higher_is_better=False),
+    Metric("bits_per_character", "bits a character", "", 1.0, 4, higher_is_better=False),
 )
 
 KNOWN = {metric.key: metric for metric in (ACCURACY, *TEXT, SUBMODEL_KL, LOSS, SECONDS)}
