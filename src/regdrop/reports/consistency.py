@@ -126,14 +126,14 @@ def _finding(study: StudyResult, diagnoses: Diagnoses, metric: Metric, arm: str)
 
 
 def _dots(study: StudyResult, diagnoses: Diagnoses, metric: Metric) -> Panel:
-    arms = [(study.arm(name).label, values(diagnoses, name, metric)) for name in diagnoses]
+    arms = [(arm.label, values(diagnoses, arm.name, metric) if arm.name in diagnoses else {}) for arm in study.arms]
     draw = partial(draw_dots, metric=metric, arms=arms)
     return Panel(metric.name[0].upper() + metric.name[1:], draw, dot_words(metric, arms))
 
 
 def _reliability(study: StudyResult, diagnoses: Diagnoses, name: str) -> Panel:
     calibration = pooled([found.calibration for found in diagnoses[name].values()])
-    place = list(diagnoses).index(name)
+    place = [arm.name for arm in study.arms].index(name)
     draw = partial(draw_reliability, calibration=calibration, place=place)
     return Panel(f"Reliability, {study.arm(name).label}", draw, reliability_words(calibration))
 

@@ -26,7 +26,7 @@ def report_study(study: StudyResult, out: Path) -> str:
     Raises:
         DataError: the records of a finished run, or its diagnosis, are missing or damaged.
     """
-    arms = [_records(arm, out) for arm in study.arms if arm.finished]
+    arms = [_records(arm, out) for arm in study.arms]
     write_page(study_page(study, arms, read_diagnoses(study, out)), out)
     return _text(study, out)
 

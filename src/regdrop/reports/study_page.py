@@ -34,7 +34,7 @@ def study_page(study: StudyResult, arms: Sequence[ArmRecords], diagnoses: Diagno
 
     Args:
         study: its result.
-        arms: the records of the arms with finished runs.
+        arms: the records of each arm, in the order of the study; no runs where all failed.
         diagnoses: of its runs, by arm; may be empty.
     """
     lead = f"{study.about}; recipe {study.recipe}, {_seeds(study)}, finished {study.date}."
@@ -42,7 +42,7 @@ def study_page(study: StudyResult, arms: Sequence[ArmRecords], diagnoses: Diagno
         Section("Findings", statements=statements(study)),
         Section("Results", tables=(arm_table(study), contrast_table(study)), note=NOTE),
         *_factor_sections(study),
-        *([_curves(study, arms)] if arms else []),
+        *([_curves(study, arms)] if any(arm.runs for arm in arms) else []),
         _dots(study),
         *consistency_section(study, diagnoses),
         environment_section(study.command, study.date, study.machine, study.versions),

@@ -39,7 +39,7 @@ def learning_curves(arms: Sequence[ArmRecords], title: str) -> Figure:
     arms of one and of two passes share a scale; task loss and KL are running means over 1/25 of a run.
 
     Args:
-        arms: at least one arm with at least one run; its place in the sequence is its colour.
+        arms: at least one of them with a run; the place of an arm in the sequence is its colour.
         title: headline over the picture.
     """
     quantities = quantities_of(arms)
@@ -90,7 +90,7 @@ def draw_panel(axes: Axes, quantity: Quantity, arms: Sequence[ArmRecords], clock
     Args:
         axes: to draw on.
         quantity: what.
-        arms: at least one with at least one run; their places are their colours.
+        arms: at least one of them with a run; their places are their colours.
         clock: the horizontal axis.
     """
     for index, arm in enumerate(arms):
