@@ -10,6 +10,7 @@ from regdrop.training.evaluation import evaluate
 from regdrop.training.recipe import load_recipe
 from regdrop.training.run import train
 from regdrop.training.summary import RunSummary
+from regdrop.training.trainer import TaskTrainer
 from seq2seq_files import summary_row, translation_row, write_parts
 
 # Weights without the sinusoidal tables: embeddings, and the layers of encoder and decoder as fairseq counts them.
@@ -46,21 +47,26 @@ def test_the_true_widths_have_the_published_number_of_weights(name):
     assert sum(weight.numel() for weight in network.parameters() if weight.requires_grad) == WEIGHTS[name]
 
 
-def tiny_run(name, folder):
-    """The recipe of a run of two steps on data of the official format, and its summary; the run is in `run`."""
+def tiny(name, folder, **changes):
+    """The recipe with its sizes overridden, on data of the official format that is written into a folder."""
     row = summary_row if name == "bart_large_cnn_dm" else translation_row
     settings = TINY | {"data.path": write_parts(folder / "data", row, (40, 4, 4))}
+    settings |= {key.replace("__", "."): value for key, value in changes.items()}
     if load_recipe(name).train.average_last:
         settings["train.average_last"] = 2
-    recipe = load_recipe(name, [f"--{key}={value}" for key, value in settings.items()])
-    return recipe, train(recipe, folder / "run", seed=0, progress=False)
+    return load_recipe(name, [f"--{key}={value}" for key, value in settings.items()])
+
+
+def records(run):
+    found = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in found]
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_two_steps_on_data_of_the_official_format(name, tmp_path):
-    recipe, summary = tiny_run(name, tmp_path)
-    run = tmp_path / "run"
-    steps = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines() if "task_loss" in line]
+    recipe, run = tiny(name, tmp_path), tmp_path / "run"
+    summary = train(recipe, run, seed=0, progress=False)
+    steps = [line for line in records(run) if "task_loss" in line]
     assert len(steps) == 2
     for step in steps:
         assert step["kl"] > 0
@@ -70,3 +76,22 @@ def test_two_steps_on_data_of_the_official_format(name, tmp_path):
     assert [*summary.signatures] == ["rouge" if recipe.task == "summarization" else "bleu"]
     assert RunSummary.from_json((run / "summary.json").read_text()) == summary
     assert evaluate(load_recipe(run), run, progress=False) == pytest.approx(summary.test, rel=1e-5)
+
+
+def test_a_run_that_is_interrupted_within_an_epoch_of_token_batches_goes_on_as_if_it_was_not(tmp_path, monkeypatch):
+    recipe = tiny("wmt14_en_de", tmp_path, train__steps=13, train__eval_every=5)
+    whole = train(recipe, tmp_path / "whole", seed=1, progress=False)
+    step = TaskTrainer.training_step
+
+    def interrupted(self, *args, **kwargs):
+        if self.state.global_step == 11:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(TaskTrainer, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "parts", seed=1, progress=False)
+    monkeypatch.undo()
+    parts = train(recipe, tmp_path / "parts", seed=1, resume=True, progress=False)
+    assert records(tmp_path / "parts") == records(tmp_path / "whole")
+    assert (parts.test, parts.validation) == (whole.test, whole.validation)
