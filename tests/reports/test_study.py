@@ -7,7 +7,7 @@ from comparisons import BASELINE, R_DROP, arm_result, comparison_of, study_of
 from regdrop.errors import DataError
 from regdrop.reports.study import report_study
 from regdrop.reports.tables import arm_table, contrast_table
-from regdrop.studies.result import Choice
+from regdrop.studies.result import Choice, read_study
 from reports.folders import write_study
 from reports.page_text import read
 
@@ -90,5 +90,6 @@ def test_diagnoses_beside_the_runs_are_compared(tmp_path, undrawn):
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", ".."])
 def test_an_arm_named_as_a_path_is_refused(tmp_path, name):
     study = study_of(arm_result(name, "baseline", 1, BASELINE), arm_result("r-drop", "R-Drop", 2, R_DROP))
+    (tmp_path / "study.json").write_text(study.to_json())
     with pytest.raises(DataError, match="no name of a folder"):
-        report_study(study, tmp_path)
+        read_study(tmp_path)

@@ -18,7 +18,8 @@ def read_diagnosis(folder: Path) -> DiagnosisRecord:
         DataError: missing, too large, or not a diagnosis; the text names file and key.
     """
     found = read_typed(DiagnosisRecord, _text(folder / DIAGNOSIS), str(folder / DIAGNOSIS))
-    if not found.diagnosis.calibration.bins or found.diagnosis.items < 1:
+    counts = [part.items for part in found.diagnosis.calibration.bins]
+    if sum(counts) < 1 or min(counts) < 0 or found.diagnosis.items < 1:
         raise DataError(f"{folder / DIAGNOSIS} is of no items; diagnose again")
     return found
 

@@ -162,8 +162,11 @@ def read_study(folder: Path) -> StudyResult:
 
 
 def _checked(study: StudyResult, path: Path) -> StudyResult:
-    """Refuse names that lead nowhere."""
+    """Refuse names that lead nowhere, or out of the folder."""
     names = {arm.name for arm in study.arms}
+    outside = [name for name in names if name in ("", "..") or Path(name).name != name]
+    if outside:
+        raise DataError(f"{path}: the arm {outside[0][:40]!r} is no name of a folder; run the study again")
     compared = {name for contrast in study.contrasts for name in (contrast.treatment, contrast.reference)}
     chosen = {study.choice.arm} if study.choice else set()
     unknown = ({study.reference} | compared | chosen) - names

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from regdrop.reports.pictures.dots import draw_dots
-from regdrop.reports.pictures.palette import COLOURS
+from regdrop.reports.pictures.files import themed_svg
+from regdrop.reports.pictures.palette import COLOURS, STYLE
 from regdrop.studies.metrics import ACCURACY, LOSS
 
 ARMS = [("baseline", {0: 0.9, 1: 0.8}), ("R-Drop", {0: 0.95, 1: 0.85, 2: 0.7}), ("failed", {})]
@@ -39,6 +41,13 @@ def test_long_labels_are_cut_and_lie_aslant(axes):
     (first, *_) = axes.get_xticklabels()
     assert len(first.get_text()) == 24
     assert first.get_rotation() == 25
+
+
+def test_a_label_is_no_formula():
+    with rc_context(STYLE):
+        figure = Figure()
+        draw_dots(figure.subplots(), LOSS, [(r"$\frac{$", {0: 1.0})])
+    assert r"<svg" in themed_svg(figure)
 
 
 def test_more_arms_than_colours(axes):

@@ -44,6 +44,12 @@ def test_a_run_and_its_checkpoints_bring_their_recipe(folder, place):
     assert str(weights) in subject.name
 
 
+def test_a_recipe_is_meant_where_the_working_folder_is_a_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert find_subject(Request("digits_vit", settings=TINY)).name == "digits_vit, as it starts"
+    assert find_subject(Request("recipe.yaml")).name == "digits_vit, as it starts"
+
+
 def test_other_weights_for_a_recipe(folder):
     weights = folder / "best" / "model.safetensors"
     subject = find_subject(Request("digits_vit", settings=TINY, weights=weights))

@@ -116,8 +116,11 @@ def _describe(axes: Axes, quantity: Quantity, clock: Clock) -> None:
 def _make_logarithmic(axes: Axes) -> None:
     """A logarithmic axis with plain numbers, down to the lowest line: a band may reach below 0."""
     values = np.concatenate([line.get_ydata() for line in axes.get_lines()])
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.9 * values[values > 0].min())
+    axes.set_ylim(bottom=0.9 * positive.min())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -15,6 +15,7 @@ BACKGROUNDS = ("#ffffff", "#14171c")
 STYLE = {
     "font.size": 10,
     "text.color": TEXT,
+    "text.parse_math": False,  # labels may hold a $
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": LINE,

@@ -64,6 +64,8 @@ def find_subject(request: Request) -> Subject:
 
 def _run_of(path: Path) -> Path | None:
     """The folder of the run that a path is, or is a checkpoint in."""
+    if not path.is_dir() and path.suffix != ".safetensors":
+        return None
     return next((place for place in (path, *path.parents[:2]) if (place / "recipe.yaml").is_file()), None)
 
 
