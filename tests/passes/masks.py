@@ -16,8 +16,9 @@ INPUTS = ("input_ids", "inputs_embeds", "pixel_values")
 class SampleMasks:
     """The rows of the forward under way: which sample and which pass each of them is."""
 
-    def __init__(self, first_pass, forwards):
+    def __init__(self, first_pass, forwards, rows_of=1):
         self.codes = None
+        self.rows_of = rows_of
         self.first_pass = first_pass
         self.forwards = forwards
         self.seen = 0
@@ -26,6 +27,8 @@ class SampleMasks:
         """Read the samples off the first element of each row of the model's input, which must be unique."""
         rows = next(kwargs[name] for name in INPUTS if kwargs.get(name) is not None) if not args else args[0]
         samples = (rows.detach().flatten(1)[:, 0].double() * 1024).round().long()
+        if len(samples.unique()) == len(samples):  # rows of one pass, which part further on
+            samples = samples.repeat(self.rows_of)
         earlier = (samples[:, None] == samples[None, :]).tril(-1).sum(1)
         self.codes = samples * 8191 + (earlier + self.first_pass + self.seen % self.forwards) * 131
         self.seen += 1
@@ -37,9 +40,10 @@ class SampleMasks:
         return input * self.keep(input.shape, p).to(input.dtype) / (1 - p)
 
     def keep(self, shape, p):
-        per_sample = shape[0] // len(self.codes)  # several rows a sample: multiple choice
-        choice = torch.arange(per_sample, device=self.codes.device).repeat(len(self.codes))
-        hashed = (self.codes.repeat_interleave(per_sample) * 31 + choice).view(-1, *[1] * (len(shape) - 1))
+        codes = self.codes[: shape[0]]  # rows of one pass only, where a model is tried before its passes part
+        per_sample = shape[0] // len(codes)  # several rows a sample: multiple choice
+        choice = torch.arange(per_sample, device=codes.device).repeat(len(codes))
+        hashed = (codes.repeat_interleave(per_sample) * 31 + choice).view(-1, *[1] * (len(shape) - 1))
         for dimension, prime in zip(range(1, len(shape)), PRIMES, strict=False):
             at = torch.arange(shape[dimension], device=hashed.device) + 1
             hashed = hashed + (at * prime).view(-1, *[1] * (len(shape) - 1 - dimension))
@@ -49,12 +53,13 @@ class SampleMasks:
 
 
 @contextmanager
-def per_sample_masks(model, first_pass=0, forwards=1):
+def per_sample_masks(model, first_pass=0, forwards=1, rows_of=1):
     """Replace functional dropout (and so every dropout module) while the block runs.
 
     Enter after `attach`, so that the rows seen are the repeated ones. `forwards` in a row are the passes of one step.
+    Where the noise starts late and rows of one pass become rows of `rows_of` passes before it, it has those rows.
     """
-    masks, original = SampleMasks(first_pass, forwards), functional.dropout
+    masks, original = SampleMasks(first_pass, forwards, rows_of), functional.dropout
     hook = model.register_forward_pre_hook(lambda module, args, kwargs: masks.see(args, kwargs), with_kwargs=True)
     functional.dropout = masks.dropout
     try:

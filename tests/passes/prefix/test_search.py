@@ -103,7 +103,7 @@ def test_insisting_raises_where_falling_back_would_log():
     model.body = nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3))
     x = torch.randn(4, 8)
     paired_forward(model, x, share_prefix="auto")
-    with pytest.raises(UnsupportedError, match=r"mode='shared' cannot be had: only 0 % .* share_prefix='...'"):
+    with pytest.raises(UnsupportedError, match=r"share_prefix=True cannot be had: only 0 % .* use share_prefix='auto'"):
         paired_forward(model, x, share_prefix=True)
     with pytest.raises(InputError, match=r"share_prefix='body.9' names no module of Counted: did you mean 'body"):
         paired_forward(model, x, share_prefix="body.9")

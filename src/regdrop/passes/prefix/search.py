@@ -57,10 +57,15 @@ def _announced(request: Request, found: Split | str) -> Split | None:
     if isinstance(found, Split):
         LOG.info("R-Drop: %.1f %% of a forward, up to %r, run once for all passes", 100 * found.share, found.name)
         return found
+    if mode == "head":
+        raise UnsupportedError(
+            f"mode='head' needs noise behind the residual connections of the model, but {found}; put nn.Dropout before "
+            "the output layer, name a module where the passes may part, share_prefix='...', or use mode='shared'"
+        )
     if request.options.insists:
         raise UnsupportedError(
-            f"mode={mode!r} cannot be had: {found}; name a module at whose entry the passes may part, "
-            "share_prefix='...', or use mode='concat'"
+            f"share_prefix={request.options.share_prefix!r} cannot be had: {found}; use share_prefix='auto', or name "
+            "another module"
         )
     LOG.info("R-Drop: mode=%r runs as 'concat': %s", mode, found)
     return None

@@ -1,5 +1,6 @@
 """A split is tried on two rows before it is used: its passes must be those of the whole batch repeated."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -32,7 +33,7 @@ def two_rows(request: Request) -> Request:
 
 @contextmanager
 def aside(model: nn.Module) -> Iterator[None]:
-    """Leave the random state, the buffers and the autocast cache as they were before the block."""
+    """Leave the random state, the buffers and the autocast cache as they were before the block; warn of nothing."""
     devices = {tensor.device for tensor in chain(model.parameters(), model.buffers())}
     with ExitStack() as states:
         states.enter_context(torch.random.fork_rng(devices=[]))
@@ -41,6 +42,7 @@ def aside(model: nn.Module) -> Iterator[None]:
             states.enter_context(torch.random.fork_rng(indices, device_type=kind))
         states.enter_context(FormerBuffers(model))
         states.callback(torch.clear_autocast_cache)
+        states.enter_context(warnings.catch_warnings(action="ignore"))
         yield
 
 
