@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from passes.late import keep_noise
 from passes.masks import per_sample_masks
 from passes.tiny import BY_NAME, collate
 from regdrop import attach
@@ -36,19 +37,27 @@ KINDS = [
     *((wrapper, before, "concat") for wrapper in ("ddp", "fsdp2") for before in (True, False)),
     ("ddp", True, "replay"),
     ("fsdp2", True, "replay"),
+    ("ddp", True, "shared"),
+    ("fsdp2", True, "shared"),
 ]
 
 
-def train(wrapper, before=True, mode="concat", rank=0, processes=1):
-    """Parameters after all steps, in float64 so that only the order of sums can differ."""
+def model_for(mode):
+    """In float64, so that only the order of sums can differ; a shared prefix needs noise that starts late."""
     model = CASE.model().double()
+    return keep_noise(model, "layer.1.") if mode == "shared" else model
+
+
+def train(wrapper, before=True, mode="concat", rank=0, processes=1, model=None):
+    """Parameters after all steps."""
+    model = model or model_for(mode)
     if before:
         attach(model, alpha=1.0, mode=mode)
     trained = WRAPPERS[wrapper](model)
     if not before:
         attach(trained, alpha=1.0, mode=mode)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-2)
-    with per_sample_masks(model, forwards=1 if mode == "concat" else 2):
+    with per_sample_masks(model, forwards=2 if mode == "replay" else 1, rows_of=2 if mode == "shared" else 1):
         for step in range(STEPS):
             batch, items = batch_of(step, rank, processes)
             # Both wrappers average the gradients of the processes, so each loss is its share times their number.
