@@ -178,7 +178,7 @@ def test_text_in_two_parts_gives_the_end_of_its_training_text_to_validation(tmp_
         (["--data.path=null"], DataError, r"not on the hub; pass --data\.path FOLDER"),
         (["--data.block=129"], RecipeError, "windows have 130 tokens, the model takes 129"),
         (["--data.window=200"], RecipeError, "windows have 201 tokens, the model takes 129"),
-        (["--model.vocabulary=100"], RecipeError, "bpe needs 260 tokens at least, the model has 100"),
+        (["--model.vocabulary=100"], RecipeError, "model.vocabulary 100 is too small"),
     ],
     ids=str,
 )

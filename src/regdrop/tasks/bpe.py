@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from regdrop.errors import RecipeError
+
 BOS, PAD, EOS, UNKNOWN = range(4)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
@@ -18,6 +20,9 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
         texts: to learn from; of both languages, for a shared vocabulary.
         size: tokens in all; there may be fewer where the texts hold fewer pairs.
 
+    Raises:
+        RecipeError: the size does not even hold the single bytes.
+
     Source: Sennrich, Haddow and Birch, arXiv 1508.07909.
 
     Example:
@@ -26,13 +31,20 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
         >>> ids[-1] == EOS, bpe.decode(ids).strip()
         (True, 'ein Haus')
     """
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    least = len(alphabet) + len(SPECIAL)
+    if size < least:
+        raise RecipeError(
+            f"model.vocabulary {size} is too small for single bytes and the special tokens; "
+            f"pass --model.vocabulary {least} or more"
+        )
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=list(SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=alphabet,
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)

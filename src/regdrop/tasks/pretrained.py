@@ -52,6 +52,7 @@ def pretrained_tokenizer(name: str, vocabulary: int) -> Tokenizer:
         tokenizer: Tokenizer = AutoTokenizer.from_pretrained(pretrained_place(name)).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"no tokenizer for {name}: {_one_line(error)}; {ADVICE}") from error
+    tokenizer.encode_special_tokens = True  # "</s>" written in a text is text
     size = tokenizer.get_vocab_size()
     if size > vocabulary:
         raise RecipeError(

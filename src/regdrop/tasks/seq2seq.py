@@ -4,7 +4,7 @@ from functools import partial
 
 from tokenizers import Tokenizer
 
-from regdrop.errors import DataError, RecipeError
+from regdrop.errors import DataError
 from regdrop.tasks.bpe import train_bpe
 from regdrop.tasks.encoder_decoder import EncoderDecoderModel
 from regdrop.tasks.pairs import PairDataset, TextPairs, collate
@@ -42,13 +42,5 @@ def split_pairs(
 
 def _tokenizer(train: TextPairs, model: EncoderDecoderModel) -> Tokenizer:
     if model.pretrained is not None:
-        own = pretrained_tokenizer(model.pretrained, model.vocabulary)
-        own.encode_special_tokens = True  # "</s>" written in a text is text
-        return own
-    tokenizer = train_bpe([*train.sources, *train.targets], model.vocabulary)
-    if tokenizer.get_vocab_size() > model.vocabulary:
-        raise RecipeError(
-            f"model.vocabulary {model.vocabulary} is too small for single bytes and the special tokens; "
-            f"pass --model.vocabulary {tokenizer.get_vocab_size()} or more"
-        )
-    return tokenizer
+        return pretrained_tokenizer(model.pretrained, model.vocabulary)
+    return train_bpe([*train.sources, *train.targets], model.vocabulary)
