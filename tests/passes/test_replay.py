@@ -10,9 +10,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.parametrizations import spectral_norm
 
 from passes.live_bytes import LiveBytes
+from passes.masks import per_sample_masks
 from passes.own import Counted, own_batch
 from passes.tiny import BY_NAME, CASES
-from passes.two_pass import gradients
+from passes.two_pass import gradients, reference, relative_error
 from regdrop import attach, paired_forward, r_drop_loss
 
 BERT, CAUSAL = BY_NAME["BERT sequence classification"], BY_NAME["Llama causal LM"]
@@ -171,3 +172,14 @@ def test_distributed_gradients_are_exchanged_once_a_step_and_never_while_accumul
     assert exchanged == []
     wrapped(**batch).loss.backward()
     assert sum(exchanged) == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_compiled_model():
+    model, batch = BERT.model(), BERT.batch(4)
+    _, _, _, expected = reference(model, "single_label", batch, alpha=1.0)
+    compiled = torch.compile(model, backend="eager")
+    attach(compiled, alpha=1.0, mode="replay")
+    with per_sample_masks(model, forwards=2):
+        compiled(**batch).loss.backward()
+    torch.compiler.reset()
+    assert relative_error(gradients(model), expected) < 1e-5

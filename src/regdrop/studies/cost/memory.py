@@ -12,6 +12,8 @@ import torch
 
 from regdrop.studies.cost.timing import Case
 
+M_MMAP_THRESHOLD, MAPPED_FROM_BYTES = -3, 1 << 16  # of glibc's mallopt
+
 
 def peak_extra_bytes(make: Callable[..., Case], *args: object) -> int | None:
     """Bytes a run needs at its peak beyond what its inputs hold; None where the system does not tell.
@@ -31,6 +33,8 @@ def peak_extra_bytes(make: Callable[..., Case], *args: object) -> int | None:
 
 
 def _measure(make: Callable[..., Case], args: tuple[object, ...]) -> int:
+    if sys.platform == "linux":  # what is freed goes back at once, so that no gaps between what is held are counted
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
     case = make(*args)
     # Everything that stays (thread pools, compiled code, tables) is there after two runs.
     for _ in range(2):
