@@ -54,3 +54,16 @@ def test_every_weight_learns_and_the_passes_part(network):
 def test_what_does_not_fit_is_refused(changes, message):
     with pytest.raises(RecipeError, match=message):
         CausalModel(**SIZES | changes)
+
+
+def test_the_initial_weights_are_fairseq_s():
+    torch.manual_seed(0)
+    sizes = {"vocabulary": 2000, "width": 64, "depth": 1, "heads": 2, "positions": 12}
+    network = build_causal_lm(CausalModel(**sizes, architecture="transformer")).requires_grad_(False)
+    layer = network.model.layers[0]
+    xavier = (6 / (64 + 64)) ** 0.5
+    assert float(layer.self_attn.out_proj.weight.abs().max()) == pytest.approx(xavier, rel=0.01)
+    assert float(layer.self_attn.k_proj.weight.abs().max()) == pytest.approx(xavier / 2**0.5, rel=0.01)
+    assert float(layer.fc1.weight.abs().max()) == pytest.approx((6 / (64 + 256)) ** 0.5, rel=0.01)
+    assert float(network.get_input_embeddings().weight.std()) == pytest.approx(1 / 8, rel=0.02)
+    assert network.lm_head.weight is network.get_input_embeddings().weight

@@ -11,6 +11,8 @@ from regdrop.tasks.adaptive import FACTOR, AdaptiveForCausalLM
 from regdrop.tasks.bpe import EOS
 from regdrop.tasks.sections import ONE_OR_MORE, RATE, check_ranges
 
+QKV = ("q_proj", "k_proj", "v_proj")
+
 
 @dataclass(frozen=True, slots=True)
 class CausalModel:
@@ -83,7 +85,8 @@ class CausalModel:
                 f"model.cutoffs {self.cutoffs} must rise and stay below model.vocabulary {self.vocabulary}; change one"
             )
         if self.width < FACTOR ** len(self.bands):
-            raise RecipeError(f"model.width {self.width} leaves nothing of the last band; at least {FACTOR}^bands")
+            least = FACTOR ** len(self.bands)
+            raise RecipeError(f"model.width {self.width} leaves nothing of the last band; make it {least} at least")
 
 
 def build_causal_lm(model: CausalModel) -> nn.Module:
@@ -108,9 +111,9 @@ def _decoder(model: CausalModel) -> XGLMForCausalLM:
     else:
         network = XGLMForCausalLM(config)
         nn.init.normal_(network.model.embed_tokens.weight, std=model.width**-0.5)
-    for layer in network.model.layers.modules():
+    for name, layer in network.model.layers.named_modules():
         if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
+            nn.init.xavier_uniform_(layer.weight, gain=2**-0.5 if name.endswith(QKV) else 1.0)
     return network
 
 
