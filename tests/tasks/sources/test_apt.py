@@ -60,6 +60,12 @@ def test_without_network_the_last_word_of_apt_is_passed_on(tools):
     assert "\n" not in str(caught.value)
 
 
+def test_an_index_that_cannot_be_unpacked_is_named(tools):
+    tools(helper="#!/bin/sh\necho 'Package: a'\nexit 100\n")
+    with pytest.raises(DataError, match="apt-helper cannot read deb_dists_x_main_binary-amd64_Packages"):
+        fetch_indexes(both)
+
+
 def test_without_apt_it_says_so(monkeypatch):
     monkeypatch.setattr(apt, "APT_HELPER", "/nowhere/apt-helper")
     with pytest.raises(DataError, match="there is no apt on this machine"):

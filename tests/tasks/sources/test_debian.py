@@ -115,6 +115,14 @@ def test_what_was_fetched_is_cached_and_read_back(tmp_path, monkeypatch):
     assert sum(map(len, read_descriptions(path))) == 26
 
 
+def test_an_archive_without_descriptions_is_not_cached(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(debian, "fetch_indexes", lambda use: use([], []))
+    with pytest.raises(DataError, match="hold no descriptions"):
+        fetch_descriptions()
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
 def test_a_damaged_cache_names_its_line(tmp_path):
     path = tmp_path / "d.jsonl"
     path.write_text('{"source": "a", "synopsis": "b"}\n')

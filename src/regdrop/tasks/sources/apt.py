@@ -68,6 +68,8 @@ def _lines(files: list[Path]) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:  # noqa: S603
         while process.stdout and (line := process.stdout.readline(MAX_LINE)):
             yield line
+        if process.wait():
+            raise _unreachable(f"apt-helper cannot read {files[0].name}")
 
 
 def _unreachable(reason: str) -> DataError:

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from regdrop.checkpoints.atomic import atomic_path
+from regdrop.errors import DataError
 from regdrop.tasks.pairs import TextPairs
 from regdrop.tasks.sources.apt import fetch_indexes
 from regdrop.tasks.sources.cache import cache_folder
 from regdrop.tasks.sources.jsonl import read_jsonl
 from regdrop.tasks.sources.stanzas import read_stanzas
 
+PARTS = ("train", "validation", "test")
 TEXT_LENGTHS = range(80, 3001)
 SYNOPSIS_LENGTHS = range(10, 101)
 PLACEHOLDER = re.compile(r"\b(transitional|dummy|metapackage|meta-package|virtual package)\b", re.IGNORECASE)
@@ -38,11 +40,13 @@ def fetch_descriptions() -> Path:
     """The cached file of descriptions, one JSON object a line; fetched with apt where it is not there yet.
 
     Raises:
-        DataError: there is no apt here, or it cannot reach its servers; says what to pass instead.
+        DataError: there is no apt here, or it cannot fetch descriptions; says what to pass instead.
     """
     path = cache_folder() / "debian-descriptions.jsonl"
     if not path.is_file():
         found = fetch_indexes(choose_descriptions)
+        if not found:
+            raise DataError("the package indexes that apt fetched hold no descriptions; pass --data.path FILE")
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as beside:
             beside.write_text("".join(json.dumps(asdict(each)) + "\n" for each in found), encoding="utf-8")
@@ -61,9 +65,6 @@ def read_descriptions(path: Path) -> tuple[TextPairs, TextPairs, TextPairs]:
         for chosen in ([row for row in rows if part_of(row["source"]) == part] for part in PARTS)
     )
     return train, validation, test
-
-
-PARTS = ("train", "validation", "test")
 
 
 def part_of(source: str) -> str:
