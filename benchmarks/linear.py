@@ -8,6 +8,7 @@ memory is measured in a fresh process each, and the gradients handed out are not
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 
@@ -20,7 +21,7 @@ from benchmarks.records import markdown, write, write_json
 from regdrop import linear_r_drop_loss, r_drop_loss
 from regdrop.studies.cost.machine import Watch, describe
 from regdrop.studies.cost.memory import peak_extra_bytes
-from regdrop.studies.cost.timing import Case, interleaved, keep_memory_warm
+from regdrop.studies.cost.timing import Case, give_memory_back, interleaved, keep_memory_warm
 
 COMMAND = "python -m benchmarks.linear"
 FLOOR = "three matmuls"
@@ -53,17 +54,15 @@ class Size:
         """Bytes of the gradients handed out: hidden states and weight."""
         return (2 * self.items + self.classes) * self.features * getattr(torch, self.dtype).itemsize
 
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden states, weight and target, seeded; the logits have a standard deviation of about 2."""
-        generator = torch.Generator().manual_seed(0)
-        dtype = getattr(torch, self.dtype)
-        hidden = torch.randn(2, self.items, self.features, generator=generator).to(dtype).requires_grad_()
-        weight = torch.randn(self.classes, self.features, generator=generator) * (2 * self.features**-0.5)
-        return (
-            hidden,
-            weight.to(dtype).requires_grad_(),
-            torch.randint(self.classes, (self.items,), generator=generator),
-        )
+
+@lru_cache(maxsize=1)  # one copy for all cases of a size: at the largest, a weight and its gradient are 1 GB
+def tensors(size: Size) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states, weight and target, seeded; the logits have a standard deviation of about 2."""
+    generator = torch.Generator().manual_seed(0)
+    dtype = getattr(torch, size.dtype)
+    hidden = torch.randn(2, size.items, size.features, generator=generator).to(dtype).requires_grad_()
+    weight = torch.randn(size.classes, size.features, generator=generator) * (2 * size.features**-0.5)
+    return hidden, weight.to(dtype).requires_grad_(), torch.randint(size.classes, (size.items,), generator=generator)
 
 
 SIZES = (
@@ -99,8 +98,8 @@ for _backend in BACKENDS:
 
 
 def case(name: str, size: Size) -> Case:
-    """Build one case with tensors of its own."""
-    hidden, weight, target = size.tensors()
+    """Build one case."""
+    hidden, weight, target = tensors(size)
     if name == FLOOR:
         return _floor(hidden.detach().flatten(0, 1), weight.detach())
 
@@ -127,6 +126,8 @@ def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, object]]:
     names = [*LOSSES, FLOOR]
     samples = interleaved([case(name, size) for name in names], rounds, between=watch.probe)
     watch.probe()
+    tensors.cache_clear()
+    give_memory_back()  # the fresh processes need it
     records: list[dict[str, object]] = []
     for name in names:
         peak = None if name == FLOOR else peak_extra_bytes(case, name, size)
@@ -164,18 +165,18 @@ def main() -> None:
     watch, machine = Watch(), describe()
     sizes, rounds = (SHORT, arguments.rounds or 3) if arguments.short else (SIZES, arguments.rounds or 7)
     watch.probe()
+    command = COMMAND + (" --short" if arguments.short else "") + f" --rounds {rounds}"
     records, tables = [], []
     for size in sizes:
         records += measure(size, rounds, watch)
         tables.append(table(size, records[-len(LOSSES) - 1 :]))
         print(tables[-1], flush=True)
-    notice = watch.notice() or "Nothing else ran on the machine."
+        notice = watch.notice() or "Nothing else ran on the machine."
+        if arguments.out:  # after every size: a run that is cut off leaves what it measured
+            record = {"command": command, "machine": machine, "notice": notice, "records": records}
+            write_json(arguments.out.with_suffix(".json"), record)
+            write(arguments.out.with_suffix(".md"), page(command, machine, notice, tables))
     print(f"\n{machine}\n{notice}")
-    if arguments.out:
-        command = COMMAND + (" --short" if arguments.short else "") + f" --rounds {rounds}"
-        record = {"command": command, "machine": machine, "notice": notice, "records": records}
-        write_json(arguments.out.with_suffix(".json"), record)
-        write(arguments.out.with_suffix(".md"), page(command, machine, notice, tables))
 
 
 def page(command: str, machine: dict[str, str | int], notice: str, tables: list[str]) -> str:
