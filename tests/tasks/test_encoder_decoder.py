@@ -97,6 +97,13 @@ def test_lengths_and_repetitions_are_kept():
     assert len(pairs) == len(set(pairs))
 
 
+def test_an_output_ends_where_the_positions_do():
+    network = build(beams=1, positions=8, min_output=7).eval()
+    source = torch.tensor([[5, 6, 7, EOS]])
+    output = network.generate(source, attention_mask=torch.ones_like(source))[0]
+    assert len(output) == 8
+
+
 def test_pretrained_weights_replace_all_random_ones(tmp_path):
     first = build(architecture="bart")
     first.save_pretrained(tmp_path)
@@ -124,6 +131,8 @@ def test_pretrained_weights_that_do_not_fit_are_refused(tmp_path, width, reason)
         ({"vocabulary": 0}, "model.vocabulary is 0"),
         ({"dropout": 1.0}, "model.dropout is 1.0"),
         ({"beams": 0}, "model.beams is 0"),
+        ({"min_output": 9, "max_output": 8}, "min_output 9 is over"),
+        ({"pretrained": "some/model"}, "some/model needs"),
     ],
 )
 def test_numbers_out_of_range_are_refused(change, words):

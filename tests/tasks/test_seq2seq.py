@@ -51,11 +51,11 @@ def test_a_pretrained_tokenizer_is_read_from_its_folder(tmp_path):
     train_bpe(texts.targets, 280).save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "config.json").write_text('{"model_type": "bart"}')
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
-    splits = split(pretrained=str(tmp_path))
+    splits = split(architecture="bart", pretrained=str(tmp_path))
     assert splits.train.tokenizer.get_vocab_size() == 280
 
 
 def test_a_pretrained_tokenizer_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(CheckpointError, match=r"no tokenizer for .*--model\.pretrained null") as caught:
-        split(pretrained=str(tmp_path))
+        split(architecture="bart", pretrained=str(tmp_path))
     assert "\n" not in str(caught.value)

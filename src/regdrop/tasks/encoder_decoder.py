@@ -28,15 +28,15 @@ class EncoderDecoderModel:
         dropout: rate after the embeddings and after every layer.
         attention_dropout: rate on the attention probabilities.
         activation_dropout: rate inside the feed-forward layers.
-        pretrained: weights and tokenizer to start from, a hub name or a folder; null learns both from the data.
+        pretrained: "bart" only: weights and tokenizer to start from, a hub name or a folder; null learns both.
         beams: of the beam search that writes the output.
         length_penalty: the sum of the log-probabilities is divided by the length to this power.
-        max_output: longest output in tokens.
+        max_output: longest output in tokens, as far as `positions` allows it.
         min_output: shortest output in tokens.
         no_repeat: no sequence of so many tokens occurs twice in an output; 0 allows it.
 
     Raises:
-        RecipeError: a number out of range, or a width that the heads do not divide.
+        RecipeError: a number out of range, or settings that do not fit together.
     """
 
     vocabulary: int
@@ -64,6 +64,14 @@ class EncoderDecoderModel:
         check_ranges("model", self, **{key: limits for limits, keys in ranges.items() for key in keys})
         if self.width % self.heads:
             raise RecipeError(f"model.width {self.width} is not a multiple of model.heads {self.heads}; change one")
+        if self.min_output > self.max_output:
+            raise RecipeError(
+                f"model.min_output {self.min_output} is over model.max_output {self.max_output}; change one"
+            )
+        if self.pretrained and self.architecture != "bart":
+            raise RecipeError(
+                f"model.pretrained {self.pretrained} needs model.architecture bart; leave one of them out"
+            )
 
 
 def build_encoder_decoder(model: EncoderDecoderModel) -> nn.Module:
@@ -127,7 +135,7 @@ def _generation(model: EncoderDecoderModel) -> GenerationConfig:
         num_beams=model.beams,
         length_penalty=model.length_penalty if model.beams > 1 else 1.0,
         early_stopping=model.beams > 1,
-        max_new_tokens=model.max_output,
+        max_new_tokens=min(model.max_output, model.positions - 1),
         min_new_tokens=model.min_output or None,
         no_repeat_ngram_size=model.no_repeat,
         forced_bos_token_id=BOS if model.pretrained else None,  # BART's own texts begin with <s>
