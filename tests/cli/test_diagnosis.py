@@ -95,6 +95,8 @@ def test_a_study_is_diagnosed_run_by_run(tmp_path, capsys):
             options = "--split validation --passes 2 --batches 1 --seed 0"
             assert record.command == f"regdrop diagnose runs/{arm}/seed-{seed} {options}"
     assert "Sub-models and calibration" in (tmp_path / "study.html").read_text()
+    assert main(["diagnose", str(tmp_path), "--out", "elsewhere"]) == 2
+    assert "leave it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

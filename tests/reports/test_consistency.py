@@ -1,6 +1,7 @@
 """Diagnoses of a study: pooled exactly, compared seed by seed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_bins_of_different_numbers_cannot_be_pooled(tmp_path, study):
     record = json.loads(path.read_text())
     del record["diagnosis"]["calibration"]["bins"][0]
     path.write_text(json.dumps(record))
-    with pytest.raises(DataError, match="bins"):
+    with pytest.raises(DataError, match="9 bins"):
         read_diagnoses(study, tmp_path)
 
 
@@ -57,6 +58,19 @@ def test_the_table_and_the_findings_are_those_of_the_diagnoses(tmp_path, study):
     text = consistency_text(study, diagnoses)
     assert section.statements[0] in text
     assert json.loads(consistency_json(diagnoses))["r-drop"]["1"]["items"] == 200
+
+
+def test_the_docs_quote_the_committed_study():
+    docs = Path(__file__).parents[2] / "docs"
+    quoted = [
+        line for line in (docs / "diagnose.md").read_text().splitlines() if line.startswith("- R-Drop vs baseline")
+    ]
+    page = (docs / "studies" / "diagnose" / "study.md").read_text().splitlines()
+    assert len(quoted) == 5
+    assert set(quoted) <= set(page)
+    found = json.loads((docs / "studies" / "diagnose" / "diagnoses.json").read_text())
+    kls = {arm: [each["consistency"]["pairwise_kl"] for each in seeds.values()] for arm, seeds in found.items()}
+    assert f"KL between sub-models: better by {np.mean(kls['r-drop']) - np.mean(kls['baseline']):+.4f}" in quoted[0]
 
 
 def test_a_study_without_diagnoses_has_no_such_section(tmp_path):

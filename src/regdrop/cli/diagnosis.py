@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from regdrop.cli.arguments import add_command, refuse_settings, show
+from regdrop.errors import InputError
 
 
 def add_diagnose(commands: Any) -> None:
@@ -86,6 +87,9 @@ def _diagnose_study(arguments: Namespace) -> None:
     from regdrop.studies.diagnoses import Sample, diagnose_study
     from regdrop.studies.result import read_study
 
+    for name in ("data", "weights", "out"):
+        if getattr(arguments, name) is not None:
+            raise InputError(f"{name} {getattr(arguments, name)}: a study has its own and is written to; leave it out")
     out = Path(arguments.model)
     study = read_study(out)
     diagnose_study(study, out, Sample(arguments.passes, arguments.batches, arguments.split, arguments.seed))

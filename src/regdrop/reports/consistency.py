@@ -43,7 +43,7 @@ def read_diagnoses(study: StudyResult, out: Path) -> Diagnoses:
     """The diagnoses that lie beside the records of a study's runs, by arm and seed; arms without are left out.
 
     Raises:
-        DataError: one of them is damaged, or has other bins than the others.
+        DataError: one of them is damaged, or is of another extent than the others.
     """
     found = {
         arm.name: {
@@ -53,10 +53,16 @@ def read_diagnoses(study: StudyResult, out: Path) -> Diagnoses:
         }
         for arm in study.arms
     }
-    numbers = {len(each.calibration.bins) for seeds in found.values() for each in seeds.values()}
-    if len(numbers) > 1:
-        raise DataError(f"the diagnoses in {out} have {sorted(numbers)} bins; diagnose all of its runs again")
+    alike = {_extent(each) for seeds in found.values() for each in seeds.values()}
+    if len(alike) > 1:
+        first, second = sorted(alike)[:2]
+        raise DataError(f"diagnoses in {out} are of {first} and of {second}; repeat: regdrop diagnose {out}")
     return {arm: diagnoses for arm, diagnoses in found.items() if diagnoses}
+
+
+def _extent(found: Diagnosis) -> str:
+    """What must be the same for diagnoses to be compared."""
+    return f"{found.items} items, {found.passes} sub-models, {len(found.calibration.bins)} bins"
 
 
 def consistency_section(study: StudyResult, diagnoses: Diagnoses) -> list[Section]:
@@ -107,9 +113,9 @@ def _table(study: StudyResult, diagnoses: Diagnoses) -> Table:
     rows = tuple(
         (study.arm(name).label, *(_mean_sd(diagnoses, name, metric) for metric in QUANTITIES)) for name in diagnoses
     )
-    return Table(
-        "Sub-models and calibration, mean ± sd over seeds", ("arm", *(metric.title for metric in QUANTITIES)), rows
-    )
+    found = next(iter(next(iter(diagnoses.values())).values()))
+    caption = f"Mean ± sample standard deviation over seeds; {found.items:,} items, {found.passes} sub-models a run"
+    return Table(caption, ("arm", *(metric.title for metric in QUANTITIES)), rows)
 
 
 def _mean_sd(diagnoses: Diagnoses, arm: str, metric: Metric) -> str:

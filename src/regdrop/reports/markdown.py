@@ -1,6 +1,6 @@
 """A report as Markdown, its pictures as PNG files beside it."""
 
-from regdrop.reports.page import Page, Section
+from regdrop.reports.page import KeyFigure, Page, Section
 
 
 def markdown(page: Page) -> str:
@@ -16,9 +16,13 @@ def markdown(page: Page) -> str:
         <BLANKLINE>
         - None.
     """
-    figures = tuple(_line(f"**{figure.value}** {figure.label} {figure.detail}") for figure in page.figures)
+    figures = tuple(_line(_figure(figure)) for figure in page.figures)
     parts = [f"# {_line(page.title)}", _line(page.lead), _bullets(figures), *map(_section, page.sections)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _figure(figure: KeyFigure) -> str:
+    return f"**{figure.value}** {figure.label}" + (f" ({figure.detail})" if figure.detail else "")
 
 
 def _section(section: Section) -> str:

@@ -11,21 +11,22 @@ from PIL import Image
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.reports.pictures.palette import COLOURS, DARK, DARK_COLOURS, STYLE
 
-DPI = 160
+DPI = 100
+SHADES = 64
 DARKENED = dict(zip(COLOURS, DARK_COLOURS, strict=True)) | DARK
 COLOUR = re.compile("|".join(DARKENED))
 
 
 def save_picture(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG of 160 dots an inch, whole or not at all.
+    """Write the figure as a PNG of 100 dots an inch, whole or not at all.
 
-    A palette of 256 colours, more than the pictures have hues, makes the file a third as large.
+    A palette of few colours, still more than the pictures have hues, makes the file a third as large.
     """
     drawn = BytesIO()
     with rc_context(STYLE):  # ticks are made while drawing
         figure.savefig(drawn, dpi=DPI, facecolor="white")
     with atomic_path(path) as beside, Image.open(drawn) as picture:
-        picture.convert("RGB").quantize(256).save(beside, dpi=(DPI, DPI), optimize=True)
+        picture.convert("RGB").quantize(SHADES).save(beside, dpi=(DPI, DPI), optimize=True)
 
 
 def themed_svg(figure: Figure) -> str:

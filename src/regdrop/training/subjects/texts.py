@@ -1,6 +1,6 @@
 """Rows of text for a model of transformers: which columns it needs, and how they become batches."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -60,6 +60,3 @@ class TextBatches:
                 f"label {str(value)[:40]!r} is no class of the model; use 0 to {self._classes - 1}, or one of {known}"
             )
         return number
-
-
-Make = Callable[[Sequence[Row]], Batch]
