@@ -37,7 +37,7 @@ def draw(path: Path, found: Mapping[str, Sequence[Cost]]) -> None:
             axes.spines[side].set_visible(False)
     for axes in panels[len(found) :]:
         axes.remove()
-    panels[0].legend(frameon=False, fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False, fontsize=8)
     figure.supxlabel("multiples of the plain step of the same model", fontsize=9)
     with atomic_path(path) as beside:
         figure.savefig(beside, dpi=110, format="png")

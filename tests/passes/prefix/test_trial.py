@@ -89,3 +89,20 @@ def test_aside_keeps_the_random_state_and_buffers_even_if_they_are_replaced():
     assert model.running_mean is mean
     assert torch.equal(mean, torch.zeros(3))
     assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_weights_that_are_still_zero_hide_nothing():
+    """A fresh classifier of zeros: every split agrees, and no gradient comes back, until it is tried with others."""
+    model = chain(torch.float64)
+    with torch.no_grad():
+        model[-1].weight.zero_()
+    before = [weight.data for weight in model.parameters()]
+    sample = two_rows(request_for(model, torch.randn(4, 8, dtype=torch.float64)))
+    with aside(model):
+        assert model[-1].weight.any()
+        assert refusal_of_exact(sample, split_of(model, "5")) is None
+        assert "not those of the whole batch" in refusal_of_exact(sample, split_of(model, "8"))
+    assert all(
+        weight.data.data_ptr() == data.data_ptr() for weight, data in zip(model.parameters(), before, strict=True)
+    )
+    assert not model[-1].weight.any()

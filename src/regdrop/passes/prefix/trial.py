@@ -33,7 +33,7 @@ def two_rows(request: Request) -> Request:
 
 @contextmanager
 def aside(model: nn.Module) -> Iterator[None]:
-    """Leave the random state, the buffers and the autocast cache as they were before the block; warn of nothing."""
+    """Leave random state, weights, buffers and autocast cache as they were before the block; warn of nothing."""
     devices = {tensor.device for tensor in chain(model.parameters(), model.buffers())}
     with ExitStack() as states:
         states.enter_context(torch.random.fork_rng(devices=[]))
@@ -41,9 +41,25 @@ def aside(model: nn.Module) -> Iterator[None]:
             indices = [device.index for device in devices if device.type == kind]
             states.enter_context(torch.random.fork_rng(indices, device_type=kind))
         states.enter_context(FormerBuffers(model))
+        states.enter_context(_without_zeros(model))
         states.callback(torch.clear_autocast_cache)
         states.enter_context(warnings.catch_warnings(action="ignore"))
         yield
+
+
+@contextmanager
+def _without_zeros(model: nn.Module) -> Iterator[None]:
+    """Random values for weights that are all 0, as of a fresh classifier or LoRA: nothing would show behind them."""
+    plain = (weight for weight in model.parameters() if type(weight) is nn.Parameter and not weight.is_meta)
+    zeros = [weight for weight in plain if weight.is_floating_point() and not weight.any()]
+    former = [weight.data for weight in zeros]
+    for weight in zeros:
+        weight.data = torch.randn_like(weight.data)
+    try:
+        yield
+    finally:
+        for weight, values in zip(zeros, former, strict=True):
+            weight.data = values
 
 
 def refusal_of_exact(sample: Request, split: Split) -> str | None:
