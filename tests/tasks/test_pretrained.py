@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import AutoModel
 
 import sentence_files
@@ -96,3 +97,23 @@ def test_special_tokens_in_a_text_are_text(saved):
     tokenizer = pretrained_tokenizer(saved.pretrained, vocabulary=400)
     inside = tokenizer.encode("a </s> b", add_special_tokens=False).ids
     assert tokenizer.token_to_id("</s>") not in inside
+
+
+def test_what_is_neither_a_folder_nor_reachable_says_what_to_pass(monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise LocalEntryNotFoundError("ConnectError:\nname or service not known")
+
+    monkeypatch.setattr(pretrained, "snapshot_download", unreachable)
+    with pytest.raises(CheckpointError, match="no folder some/model, nor such a model on the hub") as caught:
+        pretrained_place("some/model")
+    assert "pass --model.pretrained FOLDER" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_descriptions_and_safetensors_are_fetched(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        pretrained, "snapshot_download", lambda name, **options: asked.append((name, options)) or "here"
+    )
+    assert pretrained_place("some/model") == "here"
+    assert asked == [("some/model", {"allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model"]})]

