@@ -85,7 +85,7 @@ def pretrained_tokenizer(name: str, vocabulary: int) -> Tokenizer:
 
 
 def load_encoder(network: nn.Module, name: str) -> None:
-    """Copy pretrained weights into a transformers classifier, all but its head, which stays as it is.
+    """Copy pretrained weights into a transformers model; the head of a classifier stays as it is.
 
     Args:
         network: from a config of the same sizes.
