@@ -18,17 +18,24 @@ from watcher import Watcher
 
 NAMES = ["GPT-2 causal LM", "Llama causal LM", "T5 seq2seq", "BART seq2seq", "Marian seq2seq"]
 CASES = [BY_NAME[name] for name in NAMES]
+OPTIONS = [
+    {},
+    {"passes": 3, "label_smoothing": 0.1},
+    {"mode": "sequential", "passes": 3},
+    {"mode": "replay"},
+    {"twin_fraction": 0.5},
+]
 LM, BART = BY_NAME["Llama causal LM"], BY_NAME["BART seq2seq"]
 
 
-def step(model, batch, fused_head, sequential=False, **options):
+def step(model, batch, fused_head, **options):
     """Loss, divergence and gradients of one training step under the same dropout masks."""
     model = copy.deepcopy(model)
-    options |= {"mode": "sequential"} if sequential else {}
+    torch.manual_seed(0)  # of the rows that have a twin
     handle = attach(model, alpha=1.3, fused_head=fused_head, **options)
-    with per_sample_masks(model, forwards=2 if sequential else 1):
+    with per_sample_masks(model, forwards=1 if handle.options.mode == "concat" else handle.options.passes):
         output = model(**batch)
-    output.loss.backward()
+        output.loss.backward()
     return output, handle.kl, {name: part.grad for name, part in model.named_parameters() if part.grad is not None}
 
 
@@ -42,7 +49,7 @@ def assert_same_step(model, batch, fused_head=True, **options):
     return output, plain_output
 
 
-@pytest.mark.parametrize("options", [{}, {"passes": 3, "label_smoothing": 0.1}, {"sequential": True}], ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_equals_the_loss_of_the_logits(case, options):
     output, plain = assert_same_step(case.model(), case.batch(5), **options)
@@ -82,7 +89,7 @@ class OwnLoss(torch.nn.Module):
         return chunked_r_drop_loss(hidden, self, target, **arguments)
 
 
-@pytest.mark.parametrize("options", [{}, {"passes": 3, "label_smoothing": 0.1}, {"sequential": True}], ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_a_layer_that_brings_its_loss(options):
     model = LM.model()
     model.lm_head = OwnLoss(model.lm_head)
