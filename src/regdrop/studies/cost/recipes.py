@@ -51,9 +51,9 @@ def workload(recipe: Recipe, batch: dict[str, Any]) -> Workload:
 
 
 def recipe_step(way: Way, recipe: Recipe, work: Workload) -> Case:
-    """A step of a recipe in some way; raises as `step_case` does."""
-    smoothing = recipe.rdrop.label_smoothing
-    return step_case(way, work, recipe.rdrop.alpha, passes=recipe.rdrop.passes, label_smoothing=smoothing)
+    """A step of a recipe in some way, with R-Drop in every step; raises as `step_case` does."""
+    options = recipe.rdrop.options() | {"every": 1, "mode": "concat", "twin_fraction": 1.0}
+    return step_case(way, work, recipe.rdrop.alpha, **options)
 
 
 def fresh_step(way: Way, recipe: Recipe, batch: dict[str, Any]) -> Case:

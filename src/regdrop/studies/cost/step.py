@@ -44,7 +44,7 @@ def step_case(way: Way, work: Workload, alpha: float, **options: Any) -> Case:
         way: how.
         work: on what; the model itself is left as it is.
         alpha: weight of the divergence.
-        options: of `attach`, the same in every way with R-Drop.
+        options: of `attach`, in every way with R-Drop that has none of its own.
 
     Raises:
         InputError: the batch cannot be cut as the way needs it.
@@ -54,13 +54,13 @@ def step_case(way: Way, work: Workload, alpha: float, **options: Any) -> Case:
     model = _sharing_copy(work.model)
     parts = list(_parts(work.batch, way.cuts))
     if way.options is not None:
-        attach(model, alpha, **options, **way.options, **way.demands)
+        attach(model, alpha, **{**options, **way.options, **way.demands})
 
     def step() -> None:
-        for part in parts:
+        for share, part in parts:
             with torch.autocast(work.device.type, work.autocast, enabled=work.autocast is not None):
                 loss = model(**part).loss
-            (loss / way.cuts).backward()
+            (share * loss).backward()
         work.optimizer.step()
         if work.device.type != "cpu":
             torch.accelerator.synchronize()
@@ -73,9 +73,11 @@ def _sharing_copy(model: nn.Module) -> nn.Module:
     return deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
-def _parts(batch: dict[str, Any], cuts: int) -> Iterator[dict[str, Any]]:
+def _parts(batch: dict[str, Any], cuts: int) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Parts of a batch of about one size, each with its share of the rows."""
     rows = min(len(tensor) for tensor in tensors_in(batch))
-    if rows % cuts:
-        raise InputError(f"a micro-batch of {rows} cannot be cut into {cuts} equal parts")
+    if rows < cuts:
+        raise InputError(f"a micro-batch of {rows} cannot be cut into {cuts} parts")
     for at in range(cuts):
-        yield map_tensors(lambda tensor, at=at: tensor.chunk(cuts)[at], batch)
+        part = map_tensors(lambda tensor, at=at: tensor.tensor_split(cuts)[at], batch)
+        yield next(len(tensor) for tensor in tensors_in(part)) / rows, part
