@@ -85,15 +85,15 @@ def test_the_recorded_command_gives_the_same(trained, capsys, tmp_path):
 
 
 def test_a_study_is_diagnosed_run_by_run(tmp_path, capsys):
-    recipe = tiny_recipe(train__steps=60, train__eval_every=60)
-    run_study(find_study("compare"), recipe, tmp_path, Options(seeds=2, progress=False))
+    recipe = tiny_recipe(train__steps=30, train__eval_every=30)
+    run_study(find_study("compare"), recipe, tmp_path, Options(seeds=1, progress=False))
     text = diagnosed(capsys, tmp_path, "--passes", 2, "--batches", 1)
     assert "R-Drop vs baseline, KL between sub-models: " in text
     for arm in ("baseline", "r-drop"):
-        for seed in (0, 1):
-            record = read_diagnosis(tmp_path / "runs" / arm / f"seed-{seed}")
-            options = "--split validation --passes 2 --batches 1 --seed 0"
-            assert record.command == f"regdrop diagnose runs/{arm}/seed-{seed} {options}"
+        record = read_diagnosis(tmp_path / "runs" / arm / "seed-0")
+        assert (
+            record.command == f"regdrop diagnose runs/{arm}/seed-0 --split validation --passes 2 --batches 1 --seed 0"
+        )
     assert "Sub-models and calibration" in (tmp_path / "study.html").read_text()
     assert main(["diagnose", str(tmp_path), "--out", "elsewhere"]) == 2
     assert "leave it out" in capsys.readouterr().err

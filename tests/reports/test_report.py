@@ -19,7 +19,7 @@ def test_the_folder_decides(tmp_path, undrawn):
     assert report(tmp_path / "study" / "runs" / "baseline" / "seed-0").name == "run.html"
 
 
-def test_the_same_records_give_the_same_page(tmp_path):
+def test_the_same_records_give_the_same_page(tmp_path, undrawn):
     pages = []
     for name in ("one", "other"):
         write_study(tmp_path / name)

@@ -1,8 +1,6 @@
 """The diagnosis of a subject, with all that is needed to repeat it."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from tqdm import tqdm
 
@@ -36,7 +34,7 @@ def diagnose_subject(
         >>> diagnose_subject(subject, "regdrop diagnose digits_vit", passes=2, progress=False).diagnosis.verdict.kind
         'hidden noise'
     """
-    batches: Iterable[Any] = tqdm(subject.batches, total=subject.count, unit="batch", leave=False, disable=not progress)
-    found = diagnose(subject.model, batches, passes=passes, seed=seed)
+    with tqdm(subject.batches, total=subject.count, unit="batch", leave=False, disable=not progress) as batches:
+        found = diagnose(subject.model, batches, passes=passes, seed=seed)
     date = datetime.now(UTC).date().isoformat()
     return DiagnosisRecord(subject.name, subject.data, command, date, machine(), versions(), found)
