@@ -91,9 +91,8 @@ def test_a_study_is_diagnosed_run_by_run(tmp_path, capsys):
     assert "R-Drop vs baseline, KL between sub-models: " in text
     for arm in ("baseline", "r-drop"):
         record = read_diagnosis(tmp_path / "runs" / arm / "seed-0")
-        assert (
-            record.command == f"regdrop diagnose runs/{arm}/seed-0 --split validation --passes 2 --batches 1 --seed 0"
-        )
+        options = "--split validation --passes 2 --batches 1 --seed 0"
+        assert record.command == f"regdrop diagnose runs/{arm}/seed-0 {options}"
     assert "Sub-models and calibration" in (tmp_path / "study.html").read_text()
     assert main(["diagnose", str(tmp_path), "--out", "elsewhere"]) == 2
     assert "leave it out" in capsys.readouterr().err
