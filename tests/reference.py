@@ -63,6 +63,16 @@ def multilabel(logits, target, alpha) -> tuple[Tensor, Tensor, Tensor]:
     return task + alpha * divergence, task, divergence
 
 
+def logit_mse(logits) -> Tensor:
+    """Mean over pairs and classes of the squared difference of two passes' logits of one item, (passes, classes)."""
+    return mean_over_pairs(logits, lambda a, b: sum((a[j] - b[j]) ** 2 for j in range(len(a))) / len(a))
+
+
+def full_kl(logits, full) -> Tensor:
+    """Mean over the passes of the KL of one item from the full model's distribution, which is held fixed."""
+    return sum(kl(full.detach(), z) for z in logits) / len(logits)
+
+
 def batch_mean(item, logits, target, valid, alpha, **options) -> tuple[Tensor, Tensor, Tensor]:
     """Mean over valid items of (loss, task loss, divergence); logits (passes, items, ...), target (items, ...)."""
     rows = [item(logits[:, i], target[i], alpha, **options) for i in range(len(target)) if valid[i]]

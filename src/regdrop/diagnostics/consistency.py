@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import NonFiniteError
-from regdrop.losses.divergence import symmetric_kl
+from regdrop.losses.divergence import directed_kl, symmetric_kl
 from regdrop.losses.shapes import Float, Int
 
 CHUNK_ELEMENTS = 1 << 22
@@ -141,9 +141,9 @@ def item_quantities(
         "pairwise_kl": symmetric_kl(sub),
         "total_variation": _mean_over_pairs(prob, lambda a, b: (a - b).abs().sum(-1) / 2),
         "pairwise_disagreement": _mean_over_pairs(choices, lambda a, b: (a != b).to(prob.dtype)),
-        "sub_to_full_kl": _kl(log_sub, log_full).mean(0),
+        "sub_to_full_kl": directed_kl(log_sub, log_full).mean(0),
         "sub_to_full_disagreement": (choices != choice).to(prob.dtype).mean(0),
-        "average_to_full_kl": _kl(log_average, log_full).clamp(min=0),
+        "average_to_full_kl": directed_kl(log_average, log_full).clamp(min=0),
         "full_nll": _nll(log_full, target),
         "sub_nll": _nll(log_sub, target.expand(len(sub), -1)).mean(0),
         "average_nll": _nll(log_average, target),
@@ -161,12 +161,6 @@ def exact(logits: Tensor) -> Tensor:
 def _mean_over_pairs(passes: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     pairs = list(combinations(passes, 2))
     return torch.stack([distance(a, b) for a, b in pairs]).mean(0)
-
-
-def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q); a class that p leaves out adds nothing, also where q leaves it out too."""
-    prob = log_p.exp()
-    return torch.where(prob == 0, 0.0, prob * (log_p - log_q)).sum(-1)
 
 
 def _nll(log_p: Tensor, target: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
-"""The divergence between passes on its own: Eq. 2 of the paper."""
+"""The divergence between passes on its own: Eq. 2 of the paper; and one direction of it, between any two."""
 
+import torch
 from torch import Tensor
 
 from regdrop.losses.fused import fused_rows
@@ -41,3 +42,27 @@ def symmetric_kl(
     items = logits.shape[1:-1]
     flat = logits.reshape(logits.shape[0], -1, logits.shape[-1])
     return fused_rows(Rows(flat, None, 1.0), "none", backend=backend)[0].reshape(items)
+
+
+def directed_kl(log_p: Float[Tensor, "... classes"], log_q: Float[Tensor, "... classes"]) -> Float[Tensor, "..."]:
+    """Kullback-Leibler divergence of one distribution from another, for every row.
+
+        KL(p || q) = sum_j p_j (log p_j - log q_j)
+
+    Args:
+        log_p: log-probabilities, any shape with the classes last. A class that p leaves out (-inf) adds nothing, also
+            where q leaves it out too.
+        log_q: log-probabilities of the same shape, or one that broadcasts with it.
+
+    Returns:
+        Nats a row. The gradient with respect to `log_q` is -p; that of `log_p` is NaN where both leave a class out.
+
+    Relations: half the sum of both directions is `symmetric_kl` of two passes, which keeps more digits.
+
+    Example:
+        >>> p, q = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
+        >>> directed_kl(p.log(), q.log())
+        tensor([0.1438])
+    """
+    prob = log_p.exp()
+    return torch.where(prob == 0, 0.0, prob * (log_p - log_q)).sum(-1)

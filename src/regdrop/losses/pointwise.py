@@ -50,8 +50,12 @@ def regression_terms(
     """
     outputs = outputs.to(accumulation_dtype(outputs.dtype))
     task = mse_loss(outputs, target.to(outputs.dtype).expand_as(outputs), reduction="none").sum(0)
-    # The mean over pairs of (z_a - z_b)^2 is 2 / (K - 1) sum_a (z_a - mean z)^2: linear in K.
-    return task, (outputs - outputs.mean(0)).square().sum(0) * (2 / (outputs.shape[0] - 1))
+    return task, squared_distance(outputs)
+
+
+def squared_distance(outputs: Float[Tensor, " passes *items"]) -> Float[Tensor, " *items"]:
+    """The mean over pairs a<b of (z_a - z_b)^2, which is 2 / (K - 1) sum_a (z_a - mean z)^2: linear in K."""
+    return (outputs - outputs.mean(0)).square().sum(0) * (2 / (outputs.shape[0] - 1))
 
 
 def multilabel_terms(
