@@ -4,9 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from diagnostics.nets import mlp
-from regdrop.diagnostics.submodels import preserved, silenced, switch_noise_on
-from regdrop.passes.dropout import noise_sources
+from regdrop.diagnostics.submodels import preserved, switch_noise_on
 
 
 def test_modes_buffers_and_random_state_come_back_even_after_an_error():
@@ -46,14 +44,3 @@ def test_running_statistics_stay_out_of_it():
     model = nn.Sequential(nn.BatchNorm1d(3), nn.LayerNorm(3), nn.Dropout(0.5)).eval()
     switch_noise_on(model)
     assert [module.training for module in model] == [False, True, True]
-
-
-def test_silenced_sources_draw_nothing_and_come_back():
-    model = mlp(0.1, 0.2)
-    first, second = noise_sources(model)
-    with silenced(model, [first]):
-        assert [source.rate for source in noise_sources(model)] == [0.0, 0.2]
-        with silenced(model, [second]):
-            x = torch.randn(4, 8)
-            assert torch.equal(model(x), model(x))
-    assert [source.rate for source in noise_sources(model)] == [0.1, 0.2]

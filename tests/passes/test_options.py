@@ -17,6 +17,7 @@ REFUSED = [
     ({"passes": 1}, "passes=1: R-Drop compares at least two"),
     ({"mode": "concatenate"}, "unknown mode 'concatenate': did you mean 'concat'"),
     ({"every": 0}, "every=0 must be at least 1"),
+    ({"penalty": "logit_mes"}, "unknown penalty 'logit_mes': did you mean 'logit_mse'"),
     ({"label_smoothing": 1.5}, "label_smoothing=1.5 must lie between 0 and 1"),
 ]
 

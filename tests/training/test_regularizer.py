@@ -46,6 +46,17 @@ def test_a_recipe_trains_in_every_mode(tmp_path, settings):
     assert max(alphas(tmp_path).values()) == pytest.approx(recipe.rdrop.alpha, rel=1e-3)
 
 
+@pytest.mark.parametrize("settings", [{"penalty": "logit_mse"}, {"penalty": "full_kl"}, {"pass_dropout": "0.1,0.3"}])
+def test_a_recipe_trains_with_what_r_drop_is_compared_with(tmp_path, settings):
+    recipe = tiny_recipe(train__learning_rate=0.01, **{f"rdrop__{key}": value for key, value in settings.items()})
+    summary = run.train(recipe, tmp_path, seed=0, progress=False)
+    assert summary.rdrop | settings == summary.rdrop
+    pulls = list(alphas(tmp_path).values())
+    assert all(pull > 0 for pull in pulls)
+    kept = recipe.rdrop.alpha == pytest.approx(sum(pulls) / len(pulls), rel=1e-3)
+    assert kept == ("pass_dropout" in settings)  # beside a penalty, the KL that is recorded is not what alpha weighs
+
+
 def test_replay_trains_as_sequential_does(tmp_path):
     found = [
         run.train(tiny_recipe(rdrop__mode=mode, train__learning_rate=0.01), tmp_path / mode, seed=0, progress=False)

@@ -1,7 +1,8 @@
 import pytest
 
 from regdrop.errors import RecipeError
-from regdrop.training.settings import TrainSettings
+from regdrop.training.recipe import load_recipe
+from regdrop.training.settings import RDropSettings, TrainSettings
 
 
 def settings(**changes):
@@ -46,3 +47,25 @@ def test_tokens_that_cannot_be_made_up_are_refused_by_their_name():
 def test_what_cannot_be_is_refused(changes, message):
     with pytest.raises(RecipeError, match=message):
         settings(**changes)
+
+
+def test_rates_are_written_with_commas_between():
+    recipe = load_recipe("digits_vit", ["--rdrop.pass_dropout", "0.1, 0.3", "--rdrop.penalty=logit_mse"])
+    options = recipe.rdrop.options()
+    assert (options["pass_dropout"], options["penalty"]) == ((0.1, 0.3), "logit_mse")
+    assert load_recipe("digits_vit").rdrop.options()["pass_dropout"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pass_dropout": "0.1;0.3"}, r"rdrop.pass_dropout is '0\.1;0\.3', but must be numbers with commas between"),
+        ({"pass_dropout": ""}, "rdrop.pass_dropout is '', but must be"),
+        ({"pass_dropout": "0.1,1.5"}, r"section rdrop: pass_dropout=\(0\.1, 1\.5\): a dropout rate is at least 0"),
+        ({"pass_dropout": "0.1"}, r"section rdrop: pass_dropout=\(0\.1,\) has 1 rates, but passes=2"),
+        ({"penalty": "full_kl", "twin_fraction": 0.5}, "section rdrop: twin_fraction=0.5 does not go with"),
+    ],
+)
+def test_rates_and_penalties_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(RecipeError, match=message):
+        RDropSettings(**changes)

@@ -12,12 +12,13 @@ from regdrop.diagnostics.calibration import CalibrationSums
 from regdrop.diagnostics.consistency import ConsistencySums
 from regdrop.diagnostics.diagnosis import Diagnosis
 from regdrop.diagnostics.layers import active_layers, layer_noise
-from regdrop.diagnostics.submodels import answers, preserved, silenced, switch_noise_on
+from regdrop.diagnostics.submodels import answers, preserved, switch_noise_on
 from regdrop.diagnostics.verdict import judge
 from regdrop.errors import InputError, NoNoiseError
 from regdrop.losses.divergence import symmetric_kl
 from regdrop.passes.dropout import noise_sources, require_noise
 from regdrop.passes.heads import HeadName
+from regdrop.passes.rates import at_rate
 
 
 def diagnose(
@@ -132,7 +133,7 @@ class _Measurement:
         layers = active_layers(self._model)
         for layer in layers:
             others = [source for other, sources in layers.items() if other != layer for source in sources]
-            with silenced(self._model, others):
+            with at_rate(self._model, others, 0.0):
                 pair = answers(self._model, batch.call, batch.head.logits, 2)
             for items in self._items(batch, pair):
                 self._layer_kl[layer] += float(symmetric_kl(items.logits).sum())

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from regdrop.passes.batch import Call
-from regdrop.passes.dropout import NoiseSource
 from regdrop.passes.outputs import logits_of
 
 
@@ -39,30 +38,6 @@ def switch_noise_on(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, _NormBase):
             module.eval()
-
-
-@contextmanager
-def silenced(model: nn.Module, sources: Sequence[NoiseSource]) -> Iterator[None]:
-    """Set the rate of some noise sources to 0 for a while.
-
-    Example:
-        >>> from regdrop.passes.dropout import noise_sources
-        >>> model = nn.Sequential(nn.Dropout(0.1))
-        >>> with silenced(model, noise_sources(model)):
-        ...     model[0].p
-        0.0
-        >>> model[0].p
-        0.1
-    """
-    owners = [(model.get_submodule(source.name), source.attribute) for source in sources]
-    rates = [getattr(owner, attribute) for owner, attribute in owners]
-    try:
-        for owner, attribute in owners:
-            setattr(owner, attribute, 0.0)
-        yield
-    finally:
-        for (owner, attribute), rate in zip(owners, rates, strict=True):
-            setattr(owner, attribute, rate)
 
 
 def answers(model: nn.Module, call: Call, names: Sequence[str], times: int) -> list[tuple[Tensor, ...]]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from regdrop.errors import InputError, UnsupportedError
 from regdrop.losses.inputs import check_alpha
+from regdrop.losses.penalty import PenaltyName
 from regdrop.passes.dropout import require_noise
 from regdrop.passes.handle import RDropHandle
 from regdrop.passes.heads import HeadName, find_head
@@ -29,6 +30,8 @@ def attach(
     mode: ModeName = "concat",
     share_prefix: bool | str = False,
     twin_fraction: float = 1.0,
+    pass_dropout: tuple[float, ...] | None = None,
+    penalty: PenaltyName = "kl",
     task: HeadName | None = None,
     labels: str = "labels",
     keep_labels: bool = False,
@@ -66,6 +69,12 @@ def attach(
         twin_fraction: let the second of two passes take only this share of the rows, at least one, drawn anew in each
             forward by torch's random numbers. A row left out counts its one task loss for both passes, and the
             divergence of the others is scaled up: loss, gradient and `kl` are unbiased estimates of what 1.0 gives.
+        pass_dropout: one dropout rate a pass, such as `(0.1, 0.3)`; see `paired_forward`. Plain steps have the model's
+            own rates.
+        penalty: what alpha weighs. "kl": the divergence above. To compare it with, on heads that predict classes or
+            labels: "logit_mse", the mean over pairs and classes of the squared difference of two passes' logits;
+            "full_kl", the mean over passes of KL(p||p_k), where p is what the full model predicts in eval mode and
+            carries no gradient: one forward more. `kl` remains the divergence above.
         task: what the head computes, where its class does not say it: "classification", "regression", "multilabel",
             "causal_lm" (labels not shifted), "seq2seq_lm" or "question_answering".
         labels: the argument of the forward that holds the target.
@@ -86,9 +95,11 @@ def attach(
         InputError: R-Drop is attached already, or an argument is out of range.
         NoNoiseError: all dropout rates are 0, here or at the first training forward.
         UnsupportedError: a head without a known loss, a Trainer that takes the labels away, or `fused_head=True` where
-            it is not safe.
+            it is not safe; at the first training forward another `penalty` than "kl" on a regression, or `pass_dropout`
+            under gradient checkpointing.
 
-    Source: Eq. 4 and Algorithm 1 of arXiv 2106.14448; `every`: its section 4.2.
+    Source: Eq. 4 and Algorithm 1 of arXiv 2106.14448; `every`: its section 4.2, `pass_dropout`: 4.4, `penalty`: 2.4,
+    see `regdrop.losses.penalty`.
 
     Relations: `paired_forward` and `r_drop_loss` are the two halves, for a training step of your own.
 
@@ -119,6 +130,8 @@ def attach(
         mode=mode,
         share_prefix=share_prefix,
         twin_fraction=twin_fraction,
+        pass_dropout=pass_dropout,
+        penalty=penalty,
         shared=shared,
         label_smoothing=label_smoothing,
         class_weight=class_weight,
@@ -127,7 +140,7 @@ def attach(
     inner = module.get_base_model() if hasattr(module, "get_base_model") else module
     head = find_head(inner, task, labels)
     taker = LabelTaker(module, inner, head, keep_labels)
-    layer = find_output_layer(inner, head, fused_head)
+    layer = find_output_layer(inner, head, fused_head, penalty)
     handle = RDropHandle(module, taker, alpha, options, layer)
     if head.shifts:
         declare_shift(inner, trainer, handle)

@@ -28,14 +28,14 @@ class TrainingForward:
     def __init__(
         self, model: nn.Module, labelled: Labelled, passes: int, begin: Callable[[Call], Passes] | None
     ) -> None:
-        call, self._as_tuple = _with_named_output(model, labelled.call)
+        self.call, self._as_tuple = _with_named_output(model, labelled.call)
         self.labelled = labelled
         self.layer: OutputLayer | None = None  # set where the forward leaves its output layer out
         self.plain = begin is None
         self._passes = passes
-        self._size = batch_size(call)
-        self._steps = None if begin is None else begin(call)
-        self.first = call if self._steps is None else next(self._steps)
+        self._size = batch_size(self.call)
+        self._steps = None if begin is None else begin(self.call)
+        self.first = self.call if self._steps is None else next(self._steps)
 
     def stacked(self, output: Any) -> Any:
         """The output with batch tensors `(K, B, ...)`, once the mode has run what is left of the passes."""

@@ -11,6 +11,7 @@ from regdrop.errors import UnsupportedError
 from regdrop.passes.batch import Call
 from regdrop.passes.dropout import require_noise
 from regdrop.passes.forward import TrainingForward
+from regdrop.passes.full import full_output
 from regdrop.passes.labels import LabelTaker
 from regdrop.passes.loss import PassLoss, pass_loss
 from regdrop.passes.modes import start
@@ -26,7 +27,8 @@ class RDropHandle:
         module: the module that carries the hooks.
         alpha: weight of the divergence; may be changed while training, a schedule for example.
         options: the options of `attach`; they stay as they were when it was called.
-        kl: divergence per valid item in the last training forward, detached; None before and in a plain step.
+        kl: divergence per valid item in the last training forward, detached; None before and in a plain step. It is
+            Eq. 2 of the paper whatever `penalty` is, so that they can be compared.
         task_loss: task loss per valid item, summed over the passes, in the last training forward; detached.
 
     Example:
@@ -143,7 +145,10 @@ class RDropHandle:
         stacked = pending.stacked(output)
         taker, share = self._taker, pending.twin_share(self.options)
         alpha = self.alpha / share  # rows without a twin have no divergence: those with one stand for them
-        result = pass_loss(taker.model, taker.head, stacked, pending.labelled, alpha, self.options, pending.layer)
+        # A plain step has no divergence: the KL of its one pass is 0 and costs no pass of the full model.
+        options = replace(self.options, penalty="kl") if pending.plain else self.options
+        full = full_output(module, self._aside, pending.call) if options.penalty == "full_kl" else None
+        result = pass_loss(taker.model, taker.head, stacked, pending.labelled, alpha, options, pending.layer, full)
         result = replace(result, kl=result.kl / share)
         self._record(result, pending.plain)
         return pending.returned(stacked, result.loss)

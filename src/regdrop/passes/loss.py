@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from regdrop.losses.rdrop import r_drop_loss
+from regdrop.losses.penalty import mean_penalty
+from regdrop.losses.rdrop import RDropOutput, Task, r_drop_loss
 from regdrop.passes.heads import Head, decided_task
 from regdrop.passes.labels import Labelled
 from regdrop.passes.options import PassOptions
@@ -50,6 +51,7 @@ def pass_loss(
     alpha: float,
     options: PassOptions,
     layer: OutputLayer | None = None,
+    full: Any = None,
 ) -> PassLoss:
     """The R-Drop loss of a stacked output, and of its router's auxiliary losses if it reports any.
 
@@ -65,12 +67,17 @@ def pass_loss(
         alpha: weight of the divergence.
         options: of the loss.
         layer: an output layer that was left out of the forward, so that the logits are hidden states.
+        full: output of the full model, where the penalty takes it.
     """
     if labelled.shifted:
         head = replace(head, shifts=False)
     logits = logits_of(output, head.logits)
     targets = labelled.targets or ()
-    parts = [_part(model, head, z, y, labelled, alpha, options, layer) for z, y in zip(logits, targets, strict=True)]
+    fulls = [None] * len(logits) if full is None else logits_of(full, head.logits)
+    parts = [
+        _part(model, head, z, y, labelled, alpha, options, layer, f)
+        for z, y, f in zip(logits, targets, fulls, strict=True)
+    ]
     means = {name: sum(getattr(part, name) for part in parts) / len(parts) for name in PassLoss.__slots__}
     result = PassLoss(**means) if len(parts) > 1 else parts[0]
     router = _router_loss(model, output)
@@ -89,6 +96,7 @@ def _part(
     alpha: float,
     options: PassOptions,
     layer: OutputLayer | None,
+    full: Tensor | None,
 ) -> PassLoss:
     target, ignore_index = loss_target(head, logits, labels)
     task = decided_task(head, model, logits, target)
@@ -99,13 +107,24 @@ def _part(
         "class_weight": options.class_weight,
         "num_items": labelled.num_items,
     }
-    if layer is None:
+    if layer is not None:
+        out = layer.loss(logits, target, **arguments)
+    elif options.penalty == "kl":
         out = r_drop_loss(logits, target, task=task, **arguments)
     else:
-        out = layer.loss(logits, target, **arguments)
+        out = _penalised(logits, target, full, task, **arguments)
     items = count_items(task, target, logits.shape[-1], ignore_index)
     per_item = 1.0 if labelled.num_items is None else labelled.num_items / items.clamp(min=1)
     return PassLoss(out.loss, out.task_loss * per_item, out.kl * per_item, items)
+
+
+def _penalised(
+    logits: Tensor, target: Tensor, full: Tensor | None, task: Task, alpha: float, **arguments: Any
+) -> RDropOutput:
+    """The loss with a penalty in the place of the divergence, which is still measured."""
+    out = r_drop_loss(logits, target, task=task, alpha=0.0, **arguments)
+    counting = {name: arguments[name] for name in ("ignore_index", "num_items")}
+    return replace(out, loss=out.loss + alpha * mean_penalty(logits, target, full, task=task, **counting))
 
 
 def _router_loss(model: Any, output: Any) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from regdrop.passes.options import ModeName
 from regdrop.passes.prefix.shared import parted
+from regdrop.passes.rates import at_own_rates
 from regdrop.passes.repeated import concat, sequential
 from regdrop.passes.replay import replay
 from regdrop.passes.request import Mode, Passes, Request
@@ -19,5 +20,7 @@ WITH_TWINS: dict[ModeName, Mode] = {"concat": concat_twins, "sequential": sequen
 
 def start(request: Request) -> Passes:
     """Begin the mode that the options name."""
-    modes = MODES if request.options.twin_fraction == 1 else WITH_TWINS
-    return modes[request.options.runs](request)
+    options = request.options
+    if options.pass_dropout is not None:
+        return at_own_rates(request)
+    return (MODES if options.twin_fraction == 1 else WITH_TWINS)[options.runs](request)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regdrop.errors import InputError, nearest
 from regdrop.losses.inputs import check_smoothing
+from regdrop.losses.penalty import PenaltyName
 
 ModeName = Literal["concat", "sequential", "shared", "head", "replay"]
 TWIN_MODES: tuple[ModeName, ...] = ("concat", "sequential")
@@ -24,6 +25,8 @@ class PassOptions:
         every: R-Drop acts in every k-th step only.
         mode: how the passes run.
         twin_fraction: the share of the rows that the second pass takes.
+        pass_dropout: the dropout rate of every pass; None: the model's own rates.
+        penalty: what pulls the passes together.
         share_prefix: run what precedes the noise once, and where that ends.
         shared: keywords not to repeat although their dimension 0 has the batch size.
         label_smoothing: see `r_drop_loss`; for classification heads.
@@ -43,6 +46,8 @@ class PassOptions:
     every: int = 1
     mode: ModeName = "concat"
     twin_fraction: float = 1.0
+    pass_dropout: tuple[float, ...] | None = None
+    penalty: PenaltyName = "kl"
     share_prefix: bool | str = False
     shared: Collection[str] = ()
     label_smoothing: float = 0.0
@@ -55,10 +60,13 @@ class PassOptions:
             raise InputError(f"every={self.every} must be at least 1; 1 is R-Drop in every step")
         if self.mode not in get_args(ModeName):
             raise InputError(f"unknown mode {self.mode!r}: {nearest(self.mode, get_args(ModeName))}")
+        if self.penalty not in get_args(PenaltyName):
+            raise InputError(f"unknown penalty {self.penalty!r}: {nearest(self.penalty, get_args(PenaltyName))}")
         _check_twins(self)
-        if self.share_prefix and self.mode not in PER_ROW:
+        _check_rates(self)
+        if self.share_prefix and not self.per_row:
             raise InputError(
-                f"share_prefix={self.share_prefix!r} goes with the passes in one batch; mode={self.mode!r} runs them "
+                f"share_prefix={self.share_prefix!r} goes with the passes in one batch; mode={self.runs!r} runs them "
                 "one by one, so leave one of the two out"
             )
         check_smoothing(self.label_smoothing)
@@ -75,12 +83,16 @@ class PassOptions:
     @property
     def per_row(self) -> bool:
         """Whether only noise that differs between the rows of one batch makes the passes differ."""
-        return self.mode in PER_ROW
+        return self.runs in PER_ROW
 
     @property
     def runs(self) -> ModeName:
-        """The mode that runs: "concat" with a shared prefix is "shared"."""
-        return "shared" if self.mode == "concat" and self.share_prefix else self.mode
+        """The mode that runs: "concat" is "sequential" at different rates, and "shared" with a shared prefix."""
+        if self.mode != "concat":
+            return self.mode
+        if self.pass_dropout is not None:
+            return "sequential"
+        return "shared" if self.share_prefix else "concat"
 
     @property
     def insists(self) -> bool:
@@ -105,4 +117,24 @@ def _check_twins(options: PassOptions) -> None:
     if options.runs not in TWIN_MODES:
         raise InputError(
             f"{given} does not go with mode={options.runs!r}; use mode={' or '.join(map(repr, TWIN_MODES))}"
+        )
+    if options.penalty == "full_kl":
+        raise InputError(f"{given} does not go with penalty='full_kl', which needs no twins; use twin_fraction=1")
+
+
+def _check_rates(options: PassOptions) -> None:
+    rates = options.pass_dropout
+    if rates is None:
+        return
+    if not all(0 <= rate < 1 for rate in rates) or not any(rates):
+        raise InputError(f"pass_dropout={rates}: a dropout rate is at least 0 and less than 1, and one is more than 0")
+    if len(rates) != options.passes:
+        raise InputError(f"pass_dropout={rates} has {len(rates)} rates, but passes={options.passes}; give one a pass")
+    if options.runs != "sequential":
+        raise InputError(
+            f"pass_dropout={rates} runs the passes one by one, but mode={options.mode!r}; use mode='sequential'"
+        )
+    if options.twin_fraction != 1:
+        raise InputError(
+            f"pass_dropout={rates} needs all rows at every rate, but twin_fraction={options.twin_fraction}; use 1"
         )

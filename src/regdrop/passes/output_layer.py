@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from regdrop.errors import UnsupportedError
 from regdrop.losses.linear import linear_r_drop_loss
+from regdrop.losses.penalty import PenaltyName
 from regdrop.losses.rdrop import RDropOutput
 from regdrop.passes.batch import Call
 from regdrop.passes.heads import Head
@@ -17,6 +18,7 @@ from regdrop.passes.separable import (
     refusal_of_call,
     refusal_of_head,
     refusal_of_layer,
+    refusal_of_penalty,
     refusal_of_trial,
 )
 
@@ -100,20 +102,21 @@ class OutputLayer:
         return hidden
 
 
-def find_output_layer(model: Any, head: Head, fused_head: FusedHead) -> OutputLayer | None:
+def find_output_layer(model: Any, head: Head, fused_head: FusedHead, penalty: PenaltyName) -> OutputLayer | None:
     """The output layer to run together with the loss; None where logits are needed or wanted.
 
     Args:
         model: the model that computes the loss, without wrappers.
         head: what it computes.
         fused_head: "auto" where it is safe, True or an error, False never.
+        penalty: what pulls the passes together.
 
     Raises:
         UnsupportedError: it is not safe, and `fused_head` is True.
     """
     if fused_head is False:
         return None
-    reason = refusal_of_head(model, head)
+    reason = refusal_of_penalty(penalty) or refusal_of_head(model, head)
     layer: Any = None if reason else model.get_output_embeddings()
     reason = reason or refusal_of_layer(model, layer) or refusal_of_trial(model, layer)
     if reason is None:

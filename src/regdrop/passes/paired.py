@@ -1,6 +1,7 @@
 """paired_forward: K sub-models out of one model, with independent noise."""
 
 from collections.abc import Collection
+from contextlib import closing
 from typing import Any
 
 from torch import nn
@@ -18,6 +19,7 @@ def paired_forward(
     passes: int = 2,
     mode: ModeName = "concat",
     share_prefix: bool | str = False,
+    pass_dropout: tuple[float, ...] | None = None,
     shared: Collection[str] = (),
     **kwargs: Any,
 ) -> Any:
@@ -45,6 +47,9 @@ def paired_forward(
         share_prefix: where the passes part in "shared" and "head". False or "auto": found by the order in which the
             modules run, and tried on two rows, once; True: there, or an error instead of "concat"; a module's name: at
             its entry, tried likewise. In mode "concat", all but False mean "shared".
+        pass_dropout: the dropout rate of every pass, such as `(0.1, 0.3)`: it takes the place of every rate above 0 of
+            what drops units (not of drop path and layer drop) while that pass runs. In mode "concat" it means
+            "sequential".
         shared: keywords not to repeat although their dimension 0 has the batch size.
         kwargs: keyword arguments of its forward, for one pass. Leave labels out: the model's own loss is not needed.
 
@@ -55,10 +60,11 @@ def paired_forward(
     Raises:
         InputError: fewer than two passes, an unknown mode, or no batched tensor among the arguments.
         NoNoiseError: no dropout acts, so the passes would agree.
-        UnsupportedError: a flattened batch in mode "concat", or passes that cannot part in mode "head" or where
-            `share_prefix` says they must.
+        UnsupportedError: a flattened batch in mode "concat", passes that cannot part in mode "head" or where
+            `share_prefix` says they must, or `pass_dropout` under gradient checkpointing.
 
-    Source: Algorithm 1 of arXiv 2106.14448; its official code concatenates the batch as "concat" does.
+    Source: Algorithm 1 of arXiv 2106.14448; its official code concatenates the batch as "concat" does. `pass_dropout`:
+    its section 4.4.
 
     Relations: `r_drop_loss` takes the stacked logits; `attach` does both inside a model that returns its own loss.
 
@@ -72,11 +78,11 @@ def paired_forward(
         torch.Size([2, 4, 3])
         >>> r_drop_loss(logits, torch.tensor([0, 1, 2, 0]), alpha=1.0).loss.backward()
     """
-    options = PassOptions(passes=passes, mode=mode, share_prefix=share_prefix, shared=shared)
+    options = PassOptions(passes=passes, mode=mode, share_prefix=share_prefix, pass_dropout=pass_dropout, shared=shared)
     require_noise(model, per_row=options.per_row)
 
     def forward(call: Call) -> Any:
         return model(*call.args, **call.kwargs)
 
-    steps = start(Request(model, Call(args, kwargs), options, forward))
-    return finish(steps, forward(next(steps)))
+    with closing(start(Request(model, Call(args, kwargs), options, forward))) as steps:
+        return finish(steps, forward(next(steps)))

@@ -5,8 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from regdrop.losses.penalty import PenaltyName
 from regdrop.passes.batch import Call
+from regdrop.passes.full import in_eval_mode
 from regdrop.passes.heads import Head
+
+
+def refusal_of_penalty(penalty: PenaltyName) -> str | None:
+    """The loss is not that of the output layer and the KL in one."""
+    return None if penalty == "kl" else f"penalty={penalty!r} takes the logits themselves"
 
 
 def refusal_of_head(model: Any, head: Head) -> str | None:
@@ -68,16 +75,12 @@ def _logits_of_one_token(model: Any, layer: nn.Module, marks: Tensor) -> Tensor:
     inputs = {"input_ids": token, "attention_mask": token}
     if model.config.is_encoder_decoder:
         inputs["decoder_input_ids"] = token
-    modes = [(module, module.training) for module in model.modules()]
     hook = layer.register_forward_hook(lambda module, args, output: marks)  # noqa: ARG005
-    model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), in_eval_mode(model):
             logits: Tensor = model(**inputs, return_dict=True).logits
     finally:
         hook.remove()
-        for module, training in modes:
-            module.training = training
     return logits
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from regdrop.errors import InputError, RecipeError
+from regdrop.losses.penalty import PenaltyName
 from regdrop.passes.options import ModeName, PassOptions
 from regdrop.tasks.sections import ONE_OR_MORE, ZERO_OR_MORE, check_ranges
 
@@ -32,6 +33,9 @@ class RDropSettings:
         mode: how the passes run; they differ in cost, and `head` in the method. `regdrop plan` measures them.
         twin_fraction: the share of a batch that is run a second time, in modes `concat` and `sequential`; the loss is
             an unbiased estimate of the whole batch's.
+        pass_dropout: one dropout rate a pass, with commas between, in the place of every rate of the model that is not
+            0; the passes run one after another. null: the model's own rates.
+        penalty: what alpha weighs: the paper's "kl" or, to compare it with, "logit_mse" or "full_kl".
         label_smoothing: mass spread evenly over the classes while training, with or without R-Drop.
     """
 
@@ -42,6 +46,8 @@ class RDropSettings:
     every: int = 1
     mode: ModeName = "concat"
     twin_fraction: float = 1.0
+    pass_dropout: str | None = None
+    penalty: PenaltyName = "kl"
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -54,8 +60,19 @@ class RDropSettings:
 
     def options(self) -> dict[str, Any]:
         """What `attach` takes beside alpha."""
-        names = ("passes", "every", "mode", "twin_fraction", "label_smoothing")
-        return {name: getattr(self, name) for name in names}
+        names = ("passes", "every", "mode", "twin_fraction", "penalty", "label_smoothing")
+        return {name: getattr(self, name) for name in names} | {"pass_dropout": self._rates()}
+
+    def _rates(self) -> tuple[float, ...] | None:
+        if self.pass_dropout is None:
+            return None
+        try:
+            return tuple(map(float, self.pass_dropout.split(",")))
+        except ValueError:
+            raise RecipeError(
+                f"rdrop.pass_dropout is {self.pass_dropout[:40]!r}, but must be numbers with commas between; "
+                "write 0.1,0.3 for two passes"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import chain
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from regdrop.errors import UnsupportedError
 from regdrop.passes.batch import batch_size, map_batch, repeat_batch
+from regdrop.passes.full import in_eval_mode, random_state_kept
 from regdrop.passes.outputs import tensors_in
 from regdrop.passes.prefix.parting import parted_by_pass, parting
 from regdrop.passes.prefix.split import Split
@@ -34,12 +34,8 @@ def two_rows(request: Request) -> Request:
 @contextmanager
 def aside(model: nn.Module) -> Iterator[None]:
     """Leave random state, weights, buffers and autocast cache as they were before the block; warn of nothing."""
-    devices = {tensor.device for tensor in chain(model.parameters(), model.buffers())}
     with ExitStack() as states:
-        states.enter_context(torch.random.fork_rng(devices=[]))
-        for kind in {device.type for device in devices} - {"cpu", "meta"}:
-            indices = [device.index for device in devices if device.type == kind]
-            states.enter_context(torch.random.fork_rng(indices, device_type=kind))
+        states.enter_context(random_state_kept(model))
         states.enter_context(FormerBuffers(model))
         states.enter_context(_without_zeros(model))
         states.callback(torch.clear_autocast_cache)
@@ -88,18 +84,6 @@ def refusal_of_twins(sample: Request, split: Split) -> str | None:
         return "no noise acts behind it"
     with in_eval_mode(sample.model):
         return refusal_of_exact(sample, split)
-
-
-@contextmanager
-def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Switch all noise off while the block runs."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def one_line(error: Exception) -> str:
