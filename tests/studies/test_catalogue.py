@@ -66,7 +66,22 @@ def test_baselines_change_one_thing_each():
     several = arms["multi-sample"]
     assert (several.rdrop.mode, several.rdrop.alpha, several.model.head_dropout) == ("head", 0, 0.3)
     assert arms_of("baselines")["multi-sample"].model.head_dropout == tiny_recipe().model.dropout
-    assert [name for name, one in arms.items() if one.rdrop.enabled] == ["multi-sample", "r-drop"]
+    assert [arms[name].rdrop.penalty for name in ("logit-mse", "full-kl", "r-drop")] == ["logit_mse", "full_kl", "kl"]
+    assert [name for name, one in arms.items() if one.rdrop.enabled] == [
+        "multi-sample",
+        "logit-mse",
+        "full-kl",
+        "r-drop",
+    ]
+
+
+def test_dropout_pairs_rates_without_order_and_leaves_out_no_noise_at_all():
+    arms = arms_of("dropout", grid=(0.3, 0.0, 0.1))
+    rates = [one.rdrop.pass_dropout for one in arms.values() if one.rdrop.enabled]
+    assert rates == ["0,0.1", "0,0.3", "0.1,0.1", "0.1,0.3", "0.3,0.3"]
+    study = find_study("dropout")
+    points = [arm.point for arm in study.arms(tiny_recipe(), (0.1, 0.3))]
+    assert points == [(), (0.1, 0.1), (0.1, 0.3), (0.3, 0.3)]
 
 
 def test_the_cheaper_forms_cost_what_the_cost_study_pairs_them_with():

@@ -13,6 +13,7 @@ studies:
   alpha         the weight of the divergence: 0, 0.3, 1, 3, 10 and the recipe's own
   every         R-Drop at every 1st, 2nd, 5th, 10th step only
   passes        2, 3, 4 passes a step
+  dropout       two passes of different dropout rates: pairs of 0.1, 0.2, 0.4
   double-batch  R-Drop against plain training on as many items a step
   cost          what R-Drop, and less of it, gains by steps and by seconds
   kl            the KL between sub-models while training, with and without R-Drop

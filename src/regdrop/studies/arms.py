@@ -37,7 +37,10 @@ def without_r_drop(**settings: Any) -> Change:
 
 
 def compute(recipe: Recipe) -> float:
-    """Passes of single items that a run of the recipe makes; in mode "head" only the head makes more than one.
+    """Passes of single items, with their gradient, that a run of the recipe makes.
+
+    In mode "head" only the head makes more than one; the pass of the full model that "full_kl" compares with has no
+    gradient, and is not counted.
 
     Example:
         >>> from regdrop.training.recipe import load_recipe

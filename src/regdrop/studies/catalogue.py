@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import combinations_with_replacement
 
 from regdrop.errors import InputError, nearest
 from regdrop.studies.arms import BASELINE, R_DROP, Arm, Change, with_r_drop, without_r_drop
@@ -67,6 +68,16 @@ def _passes(_: Recipe, grid: Grid) -> list[Arm]:
     return [BASELINE, *(_whole("passes", "{} passes", value) for value in grid)]
 
 
+def _dropout(_: Recipe, grid: Grid) -> list[Arm]:
+    pairs = combinations_with_replacement(sorted(set(grid)), 2)
+    return [BASELINE, *(_rates(*pair) for pair in pairs if any(pair))]
+
+
+def _rates(one: float, other: float) -> Arm:
+    change = with_r_drop(passes=2, mode="sequential", pass_dropout=f"{one:g},{other:g}")
+    return Arm(f"dropout-{one:g}-{other:g}", f"dropout {one:g} and {other:g}", change, (one, other))
+
+
 def _whole(key: str, label: str, value: float) -> Arm:
     """An arm whose setting is a whole number."""
     if not float(value).is_integer():
@@ -102,6 +113,8 @@ def _baselines(recipe: Recipe, _: Grid) -> list[Arm]:
         Arm("label-smoothing", "label smoothing 0.1", without_r_drop(label_smoothing=0.1)),
         Arm("weight-decay", f"weight decay {decay:g}", _with_decay(decay)),
         Arm("multi-sample", "multi-sample dropout", _multi_sample),
+        Arm("logit-mse", "squared difference of logits", with_r_drop(penalty="logit_mse")),
+        Arm("full-kl", "KL of sub-models to the full model", with_r_drop(penalty="full_kl")),
         R_DROP,
     ]
 
@@ -151,6 +164,7 @@ def _measuring(change: Change) -> Change:
 
 
 CONSISTENCY_ITEMS = 256
+RATES = ("dropout of one pass", "dropout of the other")
 
 SEARCH = Study("search", "an alpha searched on the validation part", _alphas, factors=("alpha",), chooses=True)
 
@@ -161,6 +175,7 @@ STUDIES = {
         Study("alpha", "the weight of the divergence", _alphas, (0.0, 0.3, 1.0, 3.0, 10.0), ("alpha",), chooses=True),
         Study("every", "R-Drop at every k-th step only", _every, (1, 2, 5, 10), ("every",)),
         Study("passes", "the number of passes a step", _passes, (2, 3, 4), ("passes",)),
+        Study("dropout", "two passes of different dropout rates", _dropout, (0.1, 0.2, 0.4), RATES, chooses=True),
         Study("double-batch", "R-Drop against a batch as large as its passes", _double_batch, reference="wide-batch"),
         Study("cost", "what R-Drop, and less of it, gains by steps and seconds", _cheaper, always_equal_compute=True),
         Study("kl", "the KL between sub-models while training, with and without R-Drop", _watched),

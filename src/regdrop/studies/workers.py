@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from regdrop.errors import RDropError
+from regdrop.errors import RDropError, StoppedError
 from regdrop.studies.jobs import Job, Outcome
 
 Settled = tuple[int, Outcome]
@@ -95,7 +95,7 @@ def _work(sender: Any, settle: Settle, jobs: Sequence[Job], asked: float, worker
     try:
         for settled in settle(jobs, asked, False):
             sender.send(settled)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoppedError):
         os._exit(1)
     except Exception as error:
         sender.send(error)
