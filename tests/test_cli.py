@@ -190,10 +190,10 @@ def test_a_study_that_cannot_be_is_refused_before_it_begins(tmp_path, monkeypatc
 
 
 def test_plan_prints_a_table_or_json(capsys):
-    words = ["plan", "digits_vit", "--ways", "concat, shared", "--rounds", "1", *TINY]
+    words = ["plan", "digits_vit", "--ways", "concat, head", "--rounds", "1", *TINY]
     assert main(words) == 0
     text = capsys.readouterr().out
-    assert "shared cannot be had: " in text
+    assert "head cannot be had: " in text
     assert "Take concat: exact R-Drop at " in text
     assert main(["plan", "digits_vit", "--ways", "twins", "--rounds", "1", "--json", *TINY]) == 0
     assert [cost["way"] for cost in json.loads(capsys.readouterr().out)["costs"]] == ["plain", "twins"]
