@@ -48,8 +48,8 @@ def paired_forward(
             modules run, and tried on two rows, once; True: there, or an error instead of "concat"; a module's name: at
             its entry, tried likewise. In mode "concat", all but False mean "shared".
         pass_dropout: the dropout rate of every pass, such as `(0.1, 0.3)`: it takes the place of every rate above 0 of
-            what drops units (not of drop path and layer drop) while that pass runs. In mode "concat" it means
-            "sequential".
+            what drops units (not of drop path and layer drop) while that pass runs, modules and functional dropout
+            whose rate is kept on a module. In mode "concat" it means "sequential".
         shared: keywords not to repeat although their dimension 0 has the batch size.
         kwargs: keyword arguments of its forward, for one pass. Leave labels out: the model's own loss is not needed.
 
