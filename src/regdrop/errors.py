@@ -7,7 +7,10 @@ RDropError                 anything below
 ├── RecipeError            an unknown recipe, key or value (a ValueError)
 ├── DataError              data that is missing or damaged
 ├── CheckpointError        a checkpoint that is missing, damaged, of the wrong shape or hostile
-├── NonFiniteError         a loss or a model's output is NaN or inf
+├── NonFiniteError         a loss, a gradient, a weight or a model's output is NaN or inf
+├── BusyError              another process is at work in the folder
+├── MemoryShortError       the memory does not hold a training step (a RuntimeError)
+├── StoppedError           a signal ended a run, which was saved; exits with 128 + the signal's number
 └── MissingExtraError      an optional dependency is not installed (an ImportError)
 """
 
@@ -54,9 +57,29 @@ class CheckpointError(RDropError):
 
 
 class NonFiniteError(RDropError):
-    """A loss or a model's output is NaN or inf."""
+    """A loss, a gradient, a weight or a model's output is NaN or inf."""
 
     exit_code = 5
+
+
+class BusyError(RDropError):
+    """Another process is at work in the folder."""
+
+    exit_code = 6
+
+
+class MemoryShortError(RDropError, RuntimeError):
+    """The memory does not hold a training step."""
+
+    exit_code = 7
+
+
+class StoppedError(RDropError):
+    """A signal ended a run, which was saved; exits with 128 + the signal's number, as shells count."""
+
+    def __init__(self, text: str, number: int = 2) -> None:
+        super().__init__(text)
+        self.exit_code = 128 + number
 
 
 class MissingExtraError(RDropError, ImportError):

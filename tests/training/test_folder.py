@@ -22,18 +22,24 @@ def folder(tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-def test_the_newest_sealed_checkpoint_counts_and_unfinished_ones_go(folder):
+def test_the_newest_sealed_checkpoint_counts_and_later_ones_go(folder, caplog):
     assert folder.last_checkpoint() == 0
     checkpoint(folder, 9)
     checkpoint(folder, 10)
     unfinished = checkpoint(folder, 11, sealed=False)
     assert folder.last_checkpoint() == 10
+    assert not caplog.records  # its writer was interrupted, nothing is wrong
+    leftover = folder.path / ".records.0123abcd.jsonl"
+    leftover.touch()
+    folder.begin(tiny_recipe(), 0, step=10)
+    folder.lock.release()
+    assert not leftover.exists()
     assert not unfinished.exists()
     assert folder.checkpoint(9).exists()
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "missing", "manifest"])
-def test_a_damaged_checkpoint_is_passed_over(folder, damage):
+def test_a_damaged_checkpoint_is_passed_over(folder, damage, caplog):
     checkpoint(folder, 1)
     newest = checkpoint(folder, 2)
     file = newest / "optimizer.pt"
@@ -46,6 +52,15 @@ def test_a_damaged_checkpoint_is_passed_over(folder, damage):
     else:
         (newest / MANIFEST).write_text("{")
     assert folder.last_checkpoint() == 1
+    assert caplog.messages[0].startswith(f"{newest} is damaged (")
+    assert caplog.messages[0].endswith("); the one before it is used")
+
+
+def test_what_a_signal_saved_goes_once_an_evaluation_has_saved(folder):
+    for step in (2, 3, 4):
+        checkpoint(folder, step)
+    folder.drop_extra(4, every=2)
+    assert [path.name for path in sorted(folder.path.iterdir())] == ["checkpoint-2", "checkpoint-4"]
 
 
 def test_a_manifest_lists_every_file_but_itself(folder):
@@ -58,6 +73,7 @@ def test_a_folder_is_for_one_recipe_and_seed(folder):
     assert folder.finished(tiny_recipe(), 0, resume=False) is None
     assert not folder.path.exists()
     folder.begin(tiny_recipe(), 0)
+    folder.lock.release()
     assert folder.finished(tiny_recipe(), 0, resume=True) is None
     with pytest.raises(RecipeError, match=r"not empty; pass --resume .* or another --out"):
         folder.finished(tiny_recipe(), 0, resume=False)

@@ -19,9 +19,14 @@ from regdrop.training.settings import TrainSettings
 FEWEST_KEPT = 3  # the best, the one before the last, the last
 
 
-def kept_checkpoints(settings: TrainSettings) -> int:
-    """How many checkpoints stay on the disk while training: the best, and the last ones as far as they are needed."""
-    return max(FEWEST_KEPT, 1 + (settings.average_last or 1))
+def kept_checkpoints(settings: TrainSettings, step: int = 0) -> int:
+    """How many checkpoints stay on the disk while training: the best, and the last ones as far as they are needed.
+
+    Args:
+        settings: of the recipe.
+        step: to continue after; the checkpoint that a signal made there is not among the needed ones.
+    """
+    return max(FEWEST_KEPT, 1 + (settings.average_last or 1)) + bool(step % settings.eval_every)
 
 
 def keep_final(

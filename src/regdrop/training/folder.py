@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+import logging
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.errors import CheckpointError, RecipeError
+from regdrop.training.lock import FolderLock, is_first_process
 from regdrop.training.recipe import Recipe
 from regdrop.training.summary import RunSummary
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
+
+_log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -24,10 +29,12 @@ class RunFolder:
     best/            the final weights, once the run is finished: those that did best on the validation part, or a mean
     summary.json     the outcome, once the run is finished
     curves.png       the records as a picture; `regdrop train` draws it
+    run.lock         held while a process is at work, which run.owner then names
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lock = FolderLock(path)
         self.recipe = path / "recipe.yaml"
         self.records = path / "records.jsonl"
         self.summary = path / "summary.json"
@@ -44,10 +51,30 @@ class RunFolder:
             self._check_same(_identity(recipe, seed), resume)
         return RunSummary.from_json(self.summary.read_text()) if self.summary.is_file() else None
 
-    def begin(self, recipe: Recipe, seed: int) -> None:
-        """Make the folder and write down what it is for."""
+    def look(self) -> int:
+        """Hold a folder that a run was begun in; the step of its newest good checkpoint, 0 where there is none.
+
+        Raises:
+            BusyError: another process holds it.
+        """
+        if not self.recipe.is_file():
+            return 0
+        if is_first_process():
+            self.lock.acquire()
+        return self.last_checkpoint()
+
+    def begin(self, recipe: Recipe, seed: int, step: int = 0) -> None:
+        """Make the folder, hold it, write down what it is for, and remove the checkpoints after a step.
+
+        Raises:
+            BusyError: another process holds it.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        write(self.recipe, _identity(recipe, seed))
+        if is_first_process():
+            self.lock.acquire()
+            write(self.recipe, _identity(recipe, seed))
+            self._remove(other for other in self._checkpoints() if other > step)
+            self._remove_leftovers()
 
     def _check_same(self, text: str, resume: bool) -> None:
         if not resume:
@@ -70,22 +97,46 @@ class RunFolder:
         write(folder / MANIFEST, json.dumps(digests, indent=2))
 
     def last_checkpoint(self) -> int:
-        """Step of the newest complete checkpoint, 0 where there is none; incomplete ones are removed."""
-        numbers = (path.name.removeprefix("checkpoint-") for path in self.path.glob("checkpoint-*"))
-        for step in sorted((int(number) for number in numbers if number.isdecimal()), reverse=True):
-            if self._is_sealed(step):
+        """Step of the newest complete checkpoint, 0 where there is none; says so where it passes over a damaged one."""
+        for step in sorted(self._checkpoints(), reverse=True):
+            wrong = self.damage(step)
+            if wrong is None:
                 return step
-            shutil.rmtree(self.checkpoint(step), ignore_errors=True)  # several processes may do so
+            if (self.checkpoint(step) / MANIFEST).exists() and is_first_process():  # else its writer was interrupted
+                _log.warning("%s is damaged (%s); the one before it is used", self.checkpoint(step), wrong)
         return 0
 
-    def _is_sealed(self, step: int) -> bool:
-        """Whether a checkpoint is complete and unchanged since it was sealed."""
+    def damage(self, step: int) -> str | None:
+        """What is wrong with a checkpoint, None where it is complete and as it was when it was sealed."""
         folder = self.checkpoint(step)
         try:
             digests = json.loads((folder / MANIFEST).read_bytes())
-            return all(_digest(folder / name) == digest for name, digest in digests.items())
-        except (OSError, ValueError, AttributeError):
-            return False
+            wrong = [name for name, digest in digests.items() if _digest(folder / name) != digest]
+        except (OSError, ValueError, AttributeError) as error:
+            return str(error)
+        return f"{wrong[0]} is not what was written" if wrong else None
+
+    def processes(self, step: int) -> int:
+        """How many processes made a checkpoint: each keeps a random state."""
+        return len(list(self.checkpoint(step).glob("rng_state*.pth")))
+
+    def drop_extra(self, step: int, every: int) -> None:
+        """Remove the checkpoints before a step that a signal made, not an evaluation every so many steps."""
+        self._remove(other for other in self._checkpoints() if other < step and other % every)
+
+    def _checkpoints(self) -> list[int]:
+        numbers = (path.name.removeprefix("checkpoint-") for path in self.path.glob("checkpoint-*"))
+        return [int(number) for number in numbers if number.isdecimal()]
+
+    def _remove_leftovers(self) -> None:
+        """Remove what `atomic_path` leaves behind where its process is killed."""
+        for file in (self.recipe, self.records, self.summary, self.best):
+            for beside in file.parent.glob(f".{file.stem}.????????{file.suffix}"):
+                beside.unlink(missing_ok=True)
+
+    def _remove(self, steps: Iterable[int]) -> None:
+        for step in steps:
+            shutil.rmtree(self.checkpoint(step), ignore_errors=True)
 
 
 def _identity(recipe: Recipe, seed: int) -> str:

@@ -1,5 +1,6 @@
 """One training run, from a recipe and a seed to a folder with its records, weights and summary."""
 
+import logging
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, set_seed
 from transformers.integrations import TensorBoardCallback
 
-from regdrop.errors import RecipeError
+from regdrop.errors import RecipeError, StoppedError
 from regdrop.tasks.pretrained import without_bars
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.consistency import ConsistencyMonitor
@@ -23,8 +24,11 @@ from regdrop.training.progress import TrainingProgress
 from regdrop.training.recipe import Recipe
 from regdrop.training.records import RecordWriter
 from regdrop.training.regularizer import attach_as_set
+from regdrop.training.stopping import StopRequest
 from regdrop.training.summary import RunSummary, versions
 from regdrop.training.trainer import TaskTrainer, training_arguments
+
+_log = logging.getLogger(__name__)
 
 MAX_SEED = 1 << 32  # of numpy
 
@@ -32,7 +36,8 @@ MAX_SEED = 1 << 32  # of numpy
 def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progress: bool = True) -> RunSummary:
     """Train by a recipe, choose the weights that do best on the validation part, and read the test part once.
 
-    The same recipe, seed and machine give the same result, interrupted or not.
+    The same recipe, seed and machine give the same result, interrupted or not. SIGTERM and Ctrl-C end the current step,
+    save a checkpoint and raise; a second signal acts at once.
 
     Args:
         recipe: what to do.
@@ -47,6 +52,8 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
         CheckpointError: pretrained weights are missing, damaged or of another model.
         NoNoiseError: R-Drop is on, but the model has no active dropout.
         NonFiniteError: the loss became NaN or infinite.
+        BusyError: another process is at work in `out`.
+        StoppedError: a signal ended the run; `resume` continues it.
     """
     if not 0 <= seed < MAX_SEED:
         raise RecipeError(f"seed {seed} is out of range; choose 0 to {MAX_SEED - 1}")
@@ -54,7 +61,14 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     finished = folder.finished(recipe, seed, resume=resume)
     if finished:
         return finished
-    task, step = find_task(recipe.task), folder.last_checkpoint()
+    try:
+        return _train(recipe, folder, seed, progress)
+    finally:
+        folder.lock.release()
+
+
+def _train(recipe: Recipe, folder: RunFolder, seed: int, progress: bool) -> RunSummary:
+    task, step = find_task(recipe.task), folder.look()
     set_seed(seed)
     model = task.build(recipe.model)
     if not step:
@@ -84,25 +98,44 @@ def _fit(run: _Run, step: int, progress: bool) -> float:
     """Train from a step to the last; returns the seconds that took over all sessions."""
     if step == run.recipe.train.steps:
         return RecordWriter(run.folder.records, step).seconds
-    trainer = _trainer(run)
+    trainer = _trainer(run, step)
     with ExitStack() as cleanup:
         cleanup.enter_context(without_bars())
         if run.recipe.rdrop.enabled:
             cleanup.callback(attach_as_set(trainer, run.recipe.rdrop).remove)
         PartialState().wait_for_everyone()  # each has looked into the folder before one writes there
-        run.folder.begin(run.recipe, run.seed)  # nothing was refused
+        run.folder.begin(run.recipe, run.seed, step)  # nothing was refused
+        PartialState().wait_for_everyone()
+        _warn_of_processes(run.folder, step)
         records = RecordWriter(run.folder.records, step)
         board = cleanup.enter_context(SummaryWriter(str(run.folder.tensorboard), purge_step=step + 1))
-        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(run.folder, trainer)]
+        stop = cleanup.enter_context(StopRequest(trainer))
+        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(run, trainer), stop]
         if progress:
             callbacks.append(cleanup.enter_context(TrainingProgress()))
         for callback in callbacks:
             trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=str(run.folder.checkpoint(step)) if step else None)
+    if stop.agreed:
+        raise StoppedError(
+            f"stopped and saved after step {trainer.state.global_step}; continue with --resume", stop.agreed
+        )
     return records.seconds
 
 
-def _trainer(run: _Run) -> TaskTrainer:
+def _warn_of_processes(folder: RunFolder, step: int) -> None:
+    before, now = folder.processes(step), PartialState().num_processes
+    if step and before != now and PartialState().is_main_process:
+        _log.warning(
+            "step %d was made by %d processes and is continued by %d: with another number of processes "
+            "the batches stay the same, the noise does not",
+            step,
+            before,
+            now,
+        )
+
+
+def _trainer(run: _Run, step: int) -> TaskTrainer:
     rdrop, settings = run.recipe.rdrop, run.recipe.train
     arguments = training_arguments(
         settings,
@@ -113,7 +146,7 @@ def _trainer(run: _Run) -> TaskTrainer:
         eval_strategy="steps",
         eval_steps=settings.eval_every,
         save_steps=settings.eval_every,
-        save_total_limit=kept_checkpoints(settings),
+        save_total_limit=kept_checkpoints(settings, step),
         metric_for_best_model=run.task.best(run.recipe.data),
         greater_is_better=run.task.higher_is_better,
     )
@@ -144,8 +177,9 @@ def _conclude(run: _Run, seconds: float, progress: bool) -> RunSummary:
 class _Bookkeeping(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     """Tell the training data which epoch begins, and seal what was saved."""
 
-    def __init__(self, folder: RunFolder, trainer: TaskTrainer) -> None:
-        self._folder = folder
+    def __init__(self, run: _Run, trainer: TaskTrainer) -> None:
+        self._folder = run.folder
+        self._every = run.recipe.train.eval_every
         self._trainer = trainer
 
     def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
@@ -157,3 +191,4 @@ class _Bookkeeping(TrainerCallback):  # type: ignore[misc]  # transformers is no
             # A pickle that nothing reads.
             (self._folder.checkpoint(state.global_step) / "training_args.bin").unlink()
             self._folder.seal(state.global_step)
+            self._folder.drop_extra(state.global_step, self._every)

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArguments
 
-from regdrop.errors import NonFiniteError, RecipeError
+from regdrop.errors import CheckpointError, NonFiniteError, RecipeError
 from regdrop.tasks.task import Splits, Task
 from regdrop.training.consistency import ConsistencyMonitor
+from regdrop.training.folder import RunFolder
 from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import RunningMean
 from regdrop.training.restarts import restarting_schedule
@@ -116,6 +118,15 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
             raise self._not_finite("loss", loss.item(), self.state.global_step + 1)
         return loss
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError, SafetensorError) as error:  # what each writer makes of a full disk
+            raise CheckpointError(
+                f"cannot save step {self.state.global_step} in {self.args.output_dir} ({str(error).splitlines()[0]}); "
+                f"make room there and continue with --resume; {self._last_good()}"
+            ) from error
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log a step of plain training with its loss as the task's; `attach` puts R-Drop's parts in its place."""
         if "loss" in logs:
@@ -150,12 +161,15 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
     def _not_finite(self, what: str, value: float, step: int) -> NonFiniteError:
         if not self.state.max_steps:  # an evaluation on its own
             return NonFiniteError(f"{what} is {value}; these weights or data hold NaN or infinite numbers")
-        saved = sorted(Path(self.args.output_dir).glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
-        last = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
         return NonFiniteError(
-            f"{what} is {value} at step {step}; {last}; "
+            f"{what} is {value} at step {step}; {self._last_good()}; "
             f"train into another --out with a lower --train.learning_rate (now {self.args.learning_rate:g})"
         )
+
+    def _last_good(self) -> str:
+        folder = RunFolder(Path(self.args.output_dir))
+        step = folder.last_checkpoint()
+        return f"the last good checkpoint is {folder.checkpoint(step)}" if step else "there is no checkpoint yet"
 
 
 def training_arguments(settings: TrainSettings, folder: Path, seed: int, **more: Any) -> TrainingArguments:

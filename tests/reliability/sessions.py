@@ -1,0 +1,69 @@
+"""`regdrop` in real processes that can be killed: each is forked from one that has imported everything, to be cheap."""
+
+import os
+import socket
+import sys
+import time
+from multiprocessing import get_context
+
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(["reliability.preloaded"])
+
+
+def session(words, log, environment):
+    """The life of a process: one command, its output in a file, its exit code that of the command."""
+    import torch
+
+    from regdrop.cli import main
+
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    code = main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def start(words, log, processes=1):
+    """The processes of one command, joined by gloo where they are several."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
+    started = []
+    for rank in range(processes):
+        environment = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(processes)}
+        arguments = ([*map(str, words)], log, environment if processes > 1 else {})
+        started.append(CONTEXT.Process(target=session, args=arguments, daemon=True))
+        started[-1].start()
+    return started
+
+
+def finish(group, patience=300):
+    """Their exit codes, once all have ended."""
+    for process in group:
+        process.join(patience)
+    codes = [process.exitcode for process in group]
+    for process in group:
+        process.kill()
+    return codes
+
+
+def kill(group):
+    """SIGKILL to all of them."""
+    for process in group:
+        process.kill()
+    for process in group:
+        process.join()
+
+
+def until(condition, group, patience=300):
+    """Wait for a condition while the processes live."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        assert any(process.is_alive() for process in group), "the processes ended before it happened"
+        time.sleep(0.01)
