@@ -41,7 +41,8 @@ def _bullets(lines: tuple[str, ...]) -> str:
 
 
 def _alt(section: Section) -> str:
-    return " ".join(_line(panel.alt) for panel in section.panels).replace("[", "(").replace("]", ")")
+    """What the panels show; their numbers are in the tables and, panel by panel, in the HTML page."""
+    return "; ".join(_line(panel.title) for panel in section.panels).replace("[", "(").replace("]", ")")
 
 
 def _line(text: str) -> str:

@@ -112,7 +112,7 @@ def _baselines(recipe: Recipe, _: Grid) -> list[Arm]:
         Arm("no-dropout", "no dropout", _without_dropout),
         Arm("label-smoothing", "label smoothing 0.1", without_r_drop(label_smoothing=0.1)),
         Arm("weight-decay", f"weight decay {decay:g}", _with_decay(decay)),
-        Arm("multi-sample", "multi-sample dropout", _multi_sample),
+        Arm("multi-sample", "multi-sample dropout", _on_the_head(alpha=0.0)),
         Arm("logit-mse", "squared difference of logits", with_r_drop(penalty="logit_mse")),
         Arm("full-kl", "KL of sub-models to the full model", with_r_drop(penalty="full_kl")),
         R_DROP,
@@ -125,15 +125,20 @@ def _cheaper(*_: object) -> list[Arm]:
         R_DROP,
         Arm("twins", "R-Drop on a quarter of the rows", with_r_drop(twin_fraction=0.25)),
         Arm("every-4", "R-Drop every 4 steps", with_r_drop(every=4)),
+        Arm("head", "R-Drop on the head alone", _on_the_head()),
     ]
 
 
-def _multi_sample(recipe: Recipe) -> Recipe:
-    """Several draws of the noise in front of the classifier, their losses summed (arXiv 1905.09788)."""
-    several = with_r_drop(mode="head", alpha=0.0)(recipe)
-    if getattr(recipe.model, "head_dropout", None) == 0:
-        several = replace(several, model=replace(several.model, head_dropout=recipe.model.dropout))
-    return several
+def _on_the_head(**rdrop: float) -> Change:
+    """Several draws of the noise before the classifier; without the KL, multi-sample dropout (arXiv 1905.09788)."""
+
+    def change(recipe: Recipe) -> Recipe:
+        several = with_r_drop(mode="head", **rdrop)(recipe)
+        if getattr(recipe.model, "head_dropout", None) == 0:
+            several = replace(several, model=replace(several.model, head_dropout=recipe.model.dropout))
+        return several
+
+    return change
 
 
 def _wide_batch(recipe: Recipe) -> Recipe:

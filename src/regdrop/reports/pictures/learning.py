@@ -27,6 +27,7 @@ from regdrop.reports.pictures.palette import STYLE, colour, dash
 from regdrop.studies.findings import count_seeds
 from regdrop.studies.metrics import metric_order
 
+LEGEND_COLUMNS = 5
 FEW_POINTS = 12
 MOST_POINTS = 200
 CLOCKS: dict[Clock, str] = {"step": "optimiser steps", "seconds": "training time (s)"}
@@ -154,6 +155,6 @@ def _draw_heading(figure: Figure, arms: Sequence[ArmRecords], title: str) -> Non
         title_fontproperties={"size": 15, "weight": "bold"},
         alignment="left",
         loc="outside upper left",
-        ncols=len(arms) + 1,
+        ncols=min(len(arms) + 1, LEGEND_COLUMNS),
         fontsize=11,
     )
