@@ -126,6 +126,7 @@ def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, object]]:
     names = [*LOSSES, FLOOR]
     samples = interleaved([case(name, size) for name in names], rounds, between=watch.probe)
     watch.probe()
+    watch.rest()
     tensors.cache_clear()
     give_memory_back()  # the fresh processes need it
     records: list[dict[str, object]] = []
@@ -164,7 +165,6 @@ def main() -> None:
     keep_memory_warm()
     watch, machine = Watch(), describe()
     sizes, rounds = (SHORT, arguments.rounds or 3) if arguments.short else (SIZES, arguments.rounds or 7)
-    watch.probe()
     command = COMMAND + (" --short" if arguments.short else "") + f" --rounds {rounds}"
     records, tables = [], []
     for size in sizes:

@@ -116,6 +116,7 @@ def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, Any]]:
     """One record a case: median and least time, and peak extra memory."""
     samples = interleaved([case(name, size) for name in CASES], rounds, between=watch.probe)
     watch.probe()
+    watch.rest()
     _tensors.cache_clear()
     give_memory_back()
     records = []
@@ -199,7 +200,6 @@ def main() -> None:
     keep_memory_warm()
     sizes, rounds = (SHORT, arguments.rounds or 7) if arguments.short else (SIZES, arguments.rounds or 11)
     watch, machine = Watch(), describe()
-    watch.probe()
     records: list[dict[str, Any]] = []
     tables = []
     for size in sizes:

@@ -40,6 +40,7 @@ def measure(key: str, rows: int, rounds: int, watch: Watch) -> list[Cost]:
     names = SUBJECTS[key].ways
     samples = interleaved([case(key, name, rows) for name in names], rounds, sample_seconds=0.1, between=watch.probe)
     watch.probe()
+    watch.rest()
     costs = []
     for name in names:
         exact = name != OFFICIAL and BY_NAME[name].exact

@@ -31,28 +31,36 @@ def _processor() -> str:
 
 @dataclass
 class Watch:
-    """Notices a loaded machine: probe it before, between and after what is measured, then ask for the `notice`.
+    """Notices a loaded machine: probe it between what is timed and after it, then ask for the `notice`.
 
     Attributes:
         probes: seconds a fixed piece of work took, each time `probe` was called.
+        watched: seconds between probes, without those before a `rest`.
+        taken: processor seconds that other processes took in that time (NaN where the system does not tell).
     """
 
     probes: list[float] = field(default_factory=list)
-    _start: tuple[float, float, float] | None = None
+    watched: float = 0.0
+    taken: float = 0.0
+    _last: tuple[float, float] | None = None
 
     def probe(self) -> None:
         """Time the fixed work, best of three, on all threads."""
-        if self._start is None:
-            self._start = (monotonic(), _busy_seconds(), _own_seconds())
+        if self._last is not None:
+            self.watched += monotonic() - self._last[0]
+            self.taken += _others_seconds() - self._last[1]
         square = torch.ones(512, 512)
         self.probes.append(min(_seconds_of_product(square) for _ in range(3)))
+        self._last = monotonic(), _others_seconds()
+
+    def rest(self) -> None:
+        """Nothing is timed until the next probe: what runs meanwhile, processes of our own perhaps, does not count."""
+        self._last = None
 
     @property
     def others(self) -> float:
-        """Mean number of cores that other processes kept busy (NaN where the system does not tell)."""
-        start, busy, own = self._start or (monotonic(), _busy_seconds(), _own_seconds())
-        elapsed = max(monotonic() - start, 1e-9)
-        return max(0.0, (_busy_seconds() - busy - _own_seconds() + own) / elapsed)
+        """Mean number of cores that other processes kept busy while watched."""
+        return max(0.0, self.taken / max(self.watched, 1e-9))
 
     def notice(self) -> str | None:
         """One sentence where the machine was loaded, else None."""
@@ -81,6 +89,7 @@ def _busy_seconds() -> float:
     return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def _own_seconds() -> float:
+def _others_seconds() -> float:
+    """Busy time of all but this process and the children it waited for."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return _busy_seconds() - (times.user + times.system + times.children_user + times.children_system)

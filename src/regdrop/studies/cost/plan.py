@@ -79,6 +79,7 @@ def plan(recipe: Recipe, names: Sequence[str] = (), *, rounds: int = 7, progress
         samples = interleaved(list(cases.values()), rounds, SAMPLE_SECONDS, begin_round)
         cases.clear()
         watch.probe()
+        watch.rest()
         costs = []
         for way in ways:
             costs.append(_cost(way, recipe, batch, samples.get(way.name), refusals.get(way.name)))
