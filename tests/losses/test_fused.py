@@ -37,6 +37,16 @@ def test_in_place_is_the_same_gradient_in_the_logits_own_memory(backend, dtype):
     assert torch.equal(inside.grad, apart.grad)
 
 
+def test_a_gradient_scaler_saves_the_small_gradients_of_float16(backend):
+    """In float16 its 65,536 is infinite, and so little as 1e-8 is 0."""
+    half = leaf(torch.float16)
+    wide = half.detach().float().requires_grad_()
+    for logits in (half, wide):
+        (65536 * loss_of(logits, backend, num_items=10_000_000)).backward()
+    assert wide.grad.abs().max() < 0.05
+    torch.testing.assert_close(half.grad.float(), wide.grad, rtol=1e-3, atol=1e-7)
+
+
 def test_in_place_keeps_the_logits_where_no_gradient_is_wanted(backend):
     logits = leaf().detach()
     before = logits.clone()

@@ -258,6 +258,15 @@ def test_the_gradient_of_a_half_precision_weight_is_summed_in_float32(monkeypatc
     assert torch.equal(weight.grad.squeeze(-1), expected)
 
 
+def test_the_factor_of_a_gradient_scaler_is_finite_in_float16():
+    half, target = layer(5, dtype=torch.float16), labels(5)
+    wide = [part.detach().float().requires_grad_() for part in half]
+    for parts in (half, wide):
+        (65536 * fused(parts, target, num_items=10_000, backend="eager").loss).backward()
+    for part, same in zip(half, wide, strict=True):
+        torch.testing.assert_close(part.grad.float(), same.grad, rtol=0.02, atol=0.02)
+
+
 def test_under_autocast_the_layer_is_cast_and_its_gradient_is_not(backend):
     parts, target = layer(5, 6, dtype=torch.float32), labels(5, 6)
     with torch.autocast("cpu", dtype=torch.bfloat16):

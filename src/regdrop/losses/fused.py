@@ -17,8 +17,8 @@ def fused_rows(
 ) -> tuple[Float[Tensor, " *items"], Float[Tensor, " *items"], Float[Tensor, " *items"]]:
     """The loss, its task part and the divergence: every item's weighted share, or their sums; one gradient.
 
-    The gradient of the loss is computed with the value and kept until backward: it is all that is saved. With
-    `inplace` it takes the logits' own buffer, whose content is lost. The other two carry none.
+    The gradient of the loss is computed with the value and kept until backward, in float32 for float16 logits: it is
+    all that is saved. With `inplace` it takes the logits' own buffer, whose content is lost. The other two carry none.
 
     Args:
         rows: the items and their weights, with which a sum may be a mean.
@@ -51,7 +51,7 @@ class _FusedLoss(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         grad = None
         if ctx.needs_input_grad[0]:
-            grad = logits.detach() if inplace else torch.empty_like(logits)
+            grad = logits.detach() if inplace else torch.empty_like(logits, dtype=_kept(logits.dtype))
         shares = kernel(rows, grad)
         ctx.save_for_backward(grad)
         ctx.scaled = False
@@ -60,6 +60,11 @@ class _FusedLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         return *handed_out(ctx, outer if outer.ndim == 0 else outer.unsqueeze(-1)), None, None, None, None
+
+
+def _kept(dtype: torch.dtype) -> torch.dtype:
+    """In which the gradient waits for backward: float16 would lose what a gradient scaler is there to save."""
+    return torch.float32 if dtype == torch.float16 else dtype
 
 
 def added(ctx: Any, parts: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,8 +88,15 @@ def handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
         ctx.scaled = True
         for grad in grads:
             if grad is not None:
-                grad.mul_(scale.to(grad.dtype))
+                grad.mul_(_multiplier(scale, grad.dtype))
     return grads
+
+
+def _multiplier(scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """The outer gradient as a factor; a gradient scaler's 65,536 is infinite in float16, so it stays float32 there."""
+    if dtype != torch.float16:
+        return scale.to(dtype)
+    return scale if scale.ndim else scale.reshape(1)  # without dimensions it would be cast after all
 
 
 def _is_one(scale: Tensor) -> bool:

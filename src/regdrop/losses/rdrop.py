@@ -73,7 +73,8 @@ def r_drop_loss(
             gradient accumulation or several processes.
         backend: "eager": plain PyTorch; "native": C++, built on first use, CPU alone (float16 is left to eager);
             "compile": `torch.compile`; "auto": native on the CPU and compile on CUDA where they can be had, else eager.
-        inplace: let the gradient overwrite the logits' buffer; the logits are lost.
+        inplace: let the gradient overwrite the logits' buffer; the logits are lost, and in float16 also those entries
+            of the gradient that are small before a gradient scaler multiplies it.
 
     Returns:
         `RDropOutput(loss, task_loss, kl)` in float32 (float64 for float64 logits); half precision is accumulated in

@@ -1,7 +1,8 @@
 """The kernels: one contract, several ways to fulfil it.
 
-A kernel takes `Rows` and a buffer for the gradient, `torch.empty_like(logits)` or the logits themselves, and returns
-`(2, items)`: what every item adds to the two parts of the loss, weight_i task_i and weight_i kl_i, with
+A kernel takes `Rows` and a buffer for the gradient, `torch.empty_like(logits)` (float32 for float16 logits) or the
+logits themselves, and returns `(2, items)`: what every item adds to the two parts of the loss, weight_i task_i and
+weight_i kl_i, with
 
     task_i = sum_k sum_j u_ij (logsumexp(z_ki) - z_kij)                       (0 without a target)
     kl_i   = mean over pairs a<b of 1/2 [KL(p_a||p_b) + KL(p_b||p_a)]          (Eq. 2 of the paper)
