@@ -101,3 +101,24 @@ def test_an_exception_in_the_model_leaves_nothing_behind():
         model(torch.randn(4, 5), torch.zeros(4, dtype=torch.long))
     x, y = own_batch()
     assert model.eval()(x, y)["logits"].shape == (4, 3)
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_an_interrupted_forward_is_taken_back_by_what_comes_next(removed):
+    """KeyboardInterrupt calls no forward hook."""
+    model = Counted()
+    handle = attach(model, alpha=1.0, pass_dropout=(0.1, 0.4))
+    hook = model.body[2].register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model(*own_batch())
+    hook.remove()
+    assert model.body[1].p == 0.1
+    if removed:
+        handle.remove()
+    else:
+        model.eval()(torch.ones(1, 8))
+    assert model.body[1].p == 0.5
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt

@@ -147,6 +147,41 @@ def test_a_forward_that_fails_leaves_the_model_whole():
     assert model.eval()(**batch).logits.shape[-1] == VOCAB
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_an_interrupted_forward_leaves_the_next_one_whole(removed):
+    """KeyboardInterrupt calls no forward hook."""
+    model, batch = LM.model(), LM.batch(4)
+    handle = attach(model, alpha=1.0)
+    hook = model.model.layers[0].register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model(**batch)
+    hook.remove()
+    if removed:
+        handle.remove()
+    assert model.eval()(**batch).logits.shape[-1] == VOCAB
+
+
+def test_a_pass_replayed_after_the_handle_is_gone_leaves_the_model_whole():
+    model, batch = LM.model(), LM.batch(4)
+    handle = attach(model, alpha=1.0, mode="replay")
+    loss = model(**batch).loss
+    handle.remove()
+    loss.backward()
+    assert model.eval()(**batch).logits.shape[-1] == VOCAB
+
+
+def test_what_is_refused_aside_is_refused_again():
+    model = LM.model()
+    attach(model, alpha=1.0, fused_head=True, share_prefix="lm_head")
+    for _ in range(2):
+        with pytest.raises(UnsupportedError, match="share_prefix='lm_head' cannot be had"):
+            model(**LM.batch(4))
+
+
 def test_a_compiled_model_follows_every_change():
     model, batch = BART.model(), BART.batch(4)
     expected = copy.deepcopy(model).eval()(**batch).logits

@@ -71,6 +71,7 @@ class RDropHandle:
 
     def remove(self) -> None:
         """Take everything back that `attach` did; the model is as it was."""
+        self._forget()
         while self._undo:
             self._undo.pop()()
 
@@ -104,8 +105,10 @@ class RDropHandle:
     # Under torch.compile the hooks stay outside of the graphs, and the model's own forward is compiled.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        self._pending = None
-        if self._inside or not module.training:
+        if self._inside:
+            return None
+        self._forget()  # the forward before, if it was interrupted: that calls no hook
+        if not module.training:
             return None
         if getattr(module, "_is_replica", False):
             raise UnsupportedError("R-Drop does not act under nn.DataParallel; use DistributedDataParallel (torchrun)")
@@ -158,6 +161,15 @@ class RDropHandle:
         """Where the forward raised, its mode takes its hooks off the model at once."""
         self._pending = None
 
+    def _forget(self) -> None:
+        """Take back what a forward under way has done to the model."""
+        self._abandon()
+        self._put_layer_back()
+
+    def _put_layer_back(self) -> None:
+        if self._layer is not None:
+            self._layer.put_back()
+
     def _leave_layer_out(self, call: Call) -> OutputLayer | None:
         """Leave the output layer out of the coming forward, which puts it back; None where that is not to be had."""
         return None if self._layer is None else self._layer.left_out(call, self._taker.head.labels)
@@ -165,11 +177,12 @@ class RDropHandle:
     def _aside(self, call: Call) -> Any:
         """A forward aside from the caller's, called as a module so that the hooks of others act too."""
         self._inside = True
-        self._leave_layer_out(call)
         try:
+            self._leave_layer_out(call)
             return self.module(*call.args, **call.kwargs)
         finally:
             self._inside = False
+            self._put_layer_back()
 
     def _record(self, result: PassLoss, plain: bool) -> None:
         self.task_loss, self.kl = result.task_loss, None if plain else result.kl
