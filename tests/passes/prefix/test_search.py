@@ -98,6 +98,23 @@ def test_a_residual_connection_around_the_noise_is_stepped_out_of(log):
     assert "up to '1', run once" in log()[0]
 
 
+def test_a_model_with_a_sharded_part_is_repeated_as_a_whole(log):
+    class FullyShardedDataParallel(nn.Linear):
+        """Known by its name."""
+
+    model = nn.Sequential(FullyShardedDataParallel(4, 4), nn.Dropout(0.5), nn.Linear(4, 2))
+    assert paired_forward(model, torch.randn(4, 4), mode="shared").shape == (2, 4, 2)
+    assert "runs as 'concat': the model is sharded" in log()[0]
+
+
+@pytest.mark.parametrize("mode", ["shared", "head"])
+def test_looking_seeds_no_generator(mode, monkeypatch):
+    """Those of devices that hold no part of the model would not be set back."""
+    model = chain()
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: pytest.fail(f"seeded with {seed}"))
+    paired_forward(model, torch.randn(4, 8), mode=mode)
+
+
 def test_insisting_raises_where_falling_back_would_log():
     model = Counted()
     model.body = nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3))
@@ -115,6 +132,39 @@ def test_insisting_raises_where_falling_back_would_log():
 def test_a_named_module_after_noise_is_refused():
     with pytest.raises(UnsupportedError, match="the passes cannot part at '6': the passes are not those"):
         paired_forward(chain(), torch.randn(4, 8), share_prefix="6")
+
+
+class Either(nn.Module):
+    """A model that may leave its noise out."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.drop, self.head, self.rows = nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 2), []
+        self.body.register_forward_pre_hook(lambda module, args: self.rows.append(len(args[0])))
+
+    def forward(self, x, skip=False):
+        hidden = self.body(x)
+        return self.head(hidden if skip else self.drop(hidden))
+
+
+def test_a_forward_that_goes_another_way_is_repeated_as_a_whole_from_then_on(log):
+    model, x = Either(), torch.randn(4, 4)
+    paired_forward(model, x, mode="shared")
+    assert model.rows[-1] == 4
+    assert paired_forward(model, x, mode="shared", skip=True).shape == (2, 4, 2)
+    assert "a forward did not come by 'drop'" in log()[-1]
+    paired_forward(model, x, mode="shared")
+    assert model.rows[-2:] == [8, 8]
+
+
+@pytest.mark.parametrize("options", [{"mode": "head"}, {"share_prefix": True}, {"share_prefix": "drop"}])
+def test_a_forward_that_goes_another_way_is_refused_where_the_place_is_insisted_on(options):
+    model, x = Either(), torch.randn(4, 4)
+    paired_forward(model, x, **options)
+    with pytest.raises(UnsupportedError, match="this forward did not come by 'drop'"):
+        paired_forward(model, x, skip=True, **options)
+    assert paired_forward(model, x, **options).shape == (2, 4, 2)
+    assert model.rows[-1] == 4
 
 
 @pytest.mark.parametrize("mode", ["shared", "head"])

@@ -15,6 +15,7 @@ from regdrop.passes.prefix.trial import aside, one_line, refusal_of_exact, refus
 from regdrop.passes.request import Request
 
 LEAST_SHARE = 0.05  # of a forward; what the hooks cost is worth no less
+SHARDED = frozenset({"FSDPModule", "FullyShardedDataParallel"})  # FSDP2 and FSDP1, by the names of their classes
 LOG = logging.getLogger("regdrop")
 _FOUND: WeakKeyDictionary[nn.Module, dict[Hashable, Split | None]] = WeakKeyDictionary()
 
@@ -75,7 +76,7 @@ def _search(request: Request, sources: Sequence[NoiseSource]) -> Split | str:
     """A split that holds, or why there is none."""
     model, named = request.model, request.options.named_module
     module = None if named is None else _module_named(model, named)
-    if any("FSDPModule" in (parent.__name__ for parent in type(part).__mro__) for part in model.modules()):
+    if any(not SHARDED.isdisjoint(parent.__name__ for parent in type(part).__mro__) for part in model.modules()):
         return "the model is sharded"
     sample = two_rows(request)
     with aside(model):

@@ -62,11 +62,9 @@ def refusal_of_exact(sample: Request, split: Split) -> str | None:
     """The passes are not those of the whole batch repeated under the same random state, or cannot be trained."""
     passes = sample.options.passes
     try:
-        torch.manual_seed(0)
-        with torch.no_grad():
+        with torch.no_grad(), random_state_kept(sample.model):
             whole = sample.forward(repeat_batch(sample.call, passes, sample.options.shared))
         torch.clear_autocast_cache()  # what is cast without a graph would be used in the next forward
-        torch.manual_seed(0)
         parts = _trained(sample, split)
     except Exception as error:  # whatever a model raises, the whole batch can be repeated
         return one_line(error)
