@@ -15,6 +15,12 @@ from regdrop.errors import InputError
 from regdrop.passes import twins
 
 ROWS, TOKENS, CLASSES = 5, 3, 4
+PENALTIES = [
+    ("classification", "kl"),
+    ("regression", "kl"),
+    ("multilabel", "kl"),
+    ("classification", "logit_mse"),
+]
 
 
 class Tabled(nn.Module):
@@ -61,16 +67,16 @@ def mean_step(steps):
 @pytest.mark.parametrize("items", [None, 40])
 @pytest.mark.parametrize("fraction", [0.1, 0.4, 0.8])
 @pytest.mark.parametrize("shape", [(), (TOKENS,)], ids=["samples", "tokens"])
-@pytest.mark.parametrize("task", ["classification", "regression", "multilabel"])
-def test_over_all_choices_of_rows_the_mean_is_the_full_loss(monkeypatch, task, shape, fraction, items):
+@pytest.mark.parametrize(("task", "penalty"), PENALTIES)
+def test_over_all_choices_of_rows_the_mean_is_the_full_loss(monkeypatch, task, penalty, shape, fraction, items):
     model, batch = tabled(task, shape)
     batch |= {} if items is None else {"num_items_in_batch": items}
-    full = one_step(model, batch, task=task)
+    full = one_step(model, batch, task=task, penalty=penalty)
     found = []
     for model.order in ((0, 1), (1, 0)):  # either pass may be the one that all rows have
         for rows in combinations(range(ROWS), round(fraction * ROWS) or 1):
             monkeypatch.setattr(twins, "drawn_rows", lambda size, count, rows=rows: torch.tensor(rows))
-            found.append(one_step(model, batch, task=task, twin_fraction=fraction))
+            found.append(one_step(model, batch, task=task, penalty=penalty, twin_fraction=fraction))
     torch.testing.assert_close(mean_step(found), full)
 
 

@@ -119,7 +119,9 @@ def _check_twins(options: PassOptions) -> None:
             f"{given} does not go with mode={options.runs!r}; use mode={' or '.join(map(repr, TWIN_MODES))}"
         )
     if options.penalty == "full_kl":
-        raise InputError(f"{given} does not go with penalty='full_kl', which needs no twins; use twin_fraction=1")
+        raise InputError(
+            f"{given} does not go with penalty='full_kl', which compares no row with its twin; leave one of them out"
+        )
 
 
 def _check_rates(options: PassOptions) -> None:
