@@ -6,6 +6,7 @@ from regdrop.errors import RecipeError
 from regdrop.tasks.causal_lm import CausalModel, build_causal_lm
 
 SIZES = {"vocabulary": 40, "width": 16, "depth": 2, "heads": 2, "positions": 12}
+MANY = ",".join(map(str, range(1, 9000)))  # 4 to the power of their number has more digits than Python prints
 ARCHITECTURES = [
     {"architecture": "gpt2"},
     {"architecture": "transformer", "activation_dropout": 0.1},
@@ -49,6 +50,7 @@ def test_every_weight_learns_and_the_passes_part(network):
         ({"architecture": "adaptive", "cutoffs": "20,10"}, "must rise"),
         ({"architecture": "adaptive", "cutoffs": "10,40"}, "stay below model.vocabulary 40"),
         ({"architecture": "adaptive", "cutoffs": "5,9,11"}, "width 16 leaves nothing"),
+        ({"architecture": "adaptive", "vocabulary": 9999, "cutoffs": MANY}, "width 16 leaves nothing"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, message):

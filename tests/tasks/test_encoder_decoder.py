@@ -1,4 +1,4 @@
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -36,6 +36,11 @@ def test_the_transformer_starts_as_fairseq_s():
     layer = network.model.encoder.layers[0].fc1
     assert layer.weight.abs().max().item() == pytest.approx((6 / (64 + 32)) ** 0.5, rel=0.02)
     assert not layer.bias.any()
+    attention = network.model.decoder.layers[0].encoder_attn
+    xavier = (6 / (64 + 64)) ** 0.5
+    assert attention.out_proj.weight.abs().max().item() == pytest.approx(xavier, rel=0.02)
+    for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
+        assert projection.weight.abs().max().item() == pytest.approx(xavier / 2**0.5, rel=0.02)
 
 
 def test_rates_land_in_every_layer():
@@ -69,12 +74,12 @@ def test_the_future_changes_no_logit(architecture):
 
 
 def test_beam_search_finds_the_likeliest_short_output():
-    """Against all outputs of up to two tokens before the end, scored one by one."""
+    """Against all outputs of three tokens at most, ended or cut there, scored one by one."""
     network = build(vocabulary=8, layers=1, beams=56, length_penalty=0.0, max_output=3).eval()
     source = torch.tensor([[5, 6, EOS]])
     tokens = [token for token in range(8) if token not in (EOS, PAD)]
-    outputs = [[], *([a] for a in tokens), *([a, b] for a in tokens for b in tokens)]
-    outputs = [[*output, EOS] for output in outputs]
+    whole = [list(output) for length in range(3) for output in product(tokens, repeat=length)]
+    outputs = [*([*output, EOS] for output in whole), *map(list, product(tokens, repeat=3))]
     with torch.no_grad():
         scores = [-_loss(network, source, output) for output in outputs]
         found = network.generate(source, attention_mask=torch.ones_like(source))[0].tolist()

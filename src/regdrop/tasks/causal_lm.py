@@ -9,9 +9,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, XGLMConfig, XGLMForCausalL
 from regdrop.errors import RecipeError
 from regdrop.tasks.adaptive import FACTOR, AdaptiveForCausalLM
 from regdrop.tasks.bpe import EOS
+from regdrop.tasks.initial_weights import start_as_fairseq
 from regdrop.tasks.sections import ONE_OR_MORE, RATE, check_ranges
-
-QKV = ("q_proj", "k_proj", "v_proj")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +75,21 @@ class CausalModel:
             return [int(cutoff) for cutoff in (self.cutoffs or "").split(",")]
         except ValueError:
             wanted = "model.cutoffs must be whole numbers such as 20000,60000"
-            raise RecipeError(f"{wanted}, but is {self.cutoffs!r}; pass --model.cutoffs") from None
+            given = self.cutoffs and self.cutoffs[:40]
+            raise RecipeError(f"{wanted}, but is {given!r}; pass --model.cutoffs") from None
 
     def _check_bands(self) -> None:
         edges = [0, *self.bands, self.vocabulary]
         if edges != sorted(set(edges)):
             raise RecipeError(
-                f"model.cutoffs {self.cutoffs} must rise and stay below model.vocabulary {self.vocabulary}; change one"
+                f"model.cutoffs {str(self.cutoffs)[:40]} must rise and stay below model.vocabulary "
+                f"{self.vocabulary}; change one"
             )
         if self.width < FACTOR ** len(self.bands):
-            least = FACTOR ** len(self.bands)
-            raise RecipeError(f"model.width {self.width} leaves nothing of the last band; make it {least} at least")
+            raise RecipeError(
+                f"model.width {self.width} leaves nothing of the last band, each being {FACTOR} times as narrow as the "
+                "one before; raise --model.width, or take fewer --model.cutoffs"
+            )
 
 
 def build_causal_lm(model: CausalModel) -> nn.Module:
@@ -111,9 +114,7 @@ def _decoder(model: CausalModel) -> XGLMForCausalLM:
     else:
         network = XGLMForCausalLM(config)
         nn.init.normal_(network.model.embed_tokens.weight, std=model.width**-0.5)
-    for name, layer in network.model.layers.named_modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight, gain=2**-0.5 if name.endswith(QKV) else 1.0)
+    start_as_fairseq(network.model.layers)
     return network
 
 

@@ -8,6 +8,7 @@ from transformers import BartConfig, BartForConditionalGeneration, GenerationCon
 
 from regdrop.errors import RecipeError
 from regdrop.tasks.bpe import BOS, EOS, PAD
+from regdrop.tasks.initial_weights import start_as_fairseq
 from regdrop.tasks.pretrained import load_encoder
 from regdrop.tasks.sections import ONE_OR_MORE, RATE, ZERO_OR_MORE, check_ranges
 
@@ -96,9 +97,7 @@ def _transformer(model: EncoderDecoderModel) -> MarianMTModel:
     embeddings = network.get_input_embeddings()
     nn.init.normal_(embeddings.weight, std=model.width**-0.5)
     nn.init.zeros_(embeddings.weight[PAD])
-    for module in network.model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
+    start_as_fairseq(network.model)
     return network
 
 
