@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from regdrop.errors import RecipeError
+from regdrop.tasks.bpe import BOS
 from regdrop.tasks.encoder import EncoderModel, build_encoder
 from regdrop.training.recipe import load_recipe
 
@@ -17,6 +18,13 @@ def test_padding_does_not_move_the_logits(architecture):
     alone = network(row, attention_mask=torch.ones(1, 9).long()).logits
     mask = (torch.arange(12) < 9).long().unsqueeze(0)
     assert torch.allclose(network(padded, attention_mask=mask).logits, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+def test_a_vocabulary_of_our_own_learns_the_token_that_begins_a_text(architecture):
+    network = build_encoder(EncoderModel(architecture=architecture, **SIZES))
+    network(torch.tensor([[BOS, 5, 6]])).logits.sum().backward()
+    assert network.get_input_embeddings().weight.grad[BOS].any()
 
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta"])

@@ -63,8 +63,8 @@ class EncoderModel:
 
     @property
     def pad(self) -> int:
-        """The token that padding is made of; RoBERTa counts its positions by it."""
-        return PAD if self.architecture == "roberta" else 0
+        """The token that padding is made of, in BERT's own vocabulary or ours; RoBERTa counts its positions by it."""
+        return 0 if self.architecture == "bert" and self.pretrained is not None else PAD
 
 
 def build_encoder(model: EncoderModel) -> nn.Module:

