@@ -10,6 +10,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 HUB = "nyu-mll/glue"
+HIGHEST_SCORE = 5  # of STS-B
 GlueName = Literal["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb"]
 Values = NDArray[Any]
 
@@ -29,6 +30,11 @@ class GlueTask:
     classes: int
     metrics: tuple[str, ...]
     validation: str = "validation"
+
+    @property
+    def highest(self) -> int:
+        """The highest label; the lowest is 0."""
+        return HIGHEST_SCORE if self.classes == 1 else self.classes - 1
 
 
 PAIR = ("sentence1", "sentence2")

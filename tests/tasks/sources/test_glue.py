@@ -57,8 +57,17 @@ def test_the_hub_is_asked_for_its_labelled_parts(monkeypatch):
 
 def test_labels_that_are_not_published_are_refused_by_file_and_row(tmp_path):
     path = write(tmp_path, train=[0, 1], validation=[1], test=[-1])
-    with pytest.raises(DataError, match=r"test.jsonl: row 1 has the label -1, but the classes are 0 to 1"):
+    with pytest.raises(DataError, match=r"test.jsonl: row 1 has the label -1, but the range is 0 to 1"):
         read_glue("cola", path, validation=1)
+
+
+@pytest.mark.parametrize("label", [-1.0, 5.1, 10**400], ids=["hidden", "high", "huge"])
+def test_scores_out_of_range_are_refused_too(tmp_path, label):
+    rows = [{"sentence1": "a", "sentence2": "b", "label": score} for score in (0, 5.0)]
+    for part, last in (("train", 2.5), ("validation", 1), ("test", label)):
+        (tmp_path / f"{part}.jsonl").write_text("\n".join(map(json.dumps, [*rows, rows[0] | {"label": last}])))
+    with pytest.raises(DataError, match=r"test.jsonl: row 3 has the label .{3,40}, but the range is 0 to 5"):
+        read_glue("stsb", str(tmp_path), validation=1)
 
 
 def test_a_missing_part_is_named(tmp_path):

@@ -24,7 +24,7 @@ def read_glue(name: GlueName, path: str | None, validation: int) -> tuple[Rows, 
             validation part is reported on.
 
     Raises:
-        DataError: a part is missing or damaged, a label is no class of the task, or there is too little to hold out.
+        DataError: a part is missing or damaged, a label is out of the task's range, or there is too little to hold out.
 
     Example:
         >>> import json
@@ -62,11 +62,11 @@ def _local_parts(path: str, task: GlueTask, columns: Columns) -> dict[str, Rows]
 
 
 def _checked(rows: Rows, task: GlueTask, title: str) -> Rows:
-    """Refuse labels that are no classes, such as the -1 of a part whose labels are not published."""
+    """Refuse labels out of range, such as the -1 of a part whose labels are not published."""
     for index, row in enumerate(rows):
-        if task.classes > 1 and not 0 <= row["label"] < task.classes:
+        if not 0 <= row["label"] <= task.highest:
             raise DataError(
-                f"{title}: row {index + 1} has the label {row['label']}, but the classes are 0 to {task.classes - 1}; "
-                "leave out the rows, or the part, without labels"
+                f"{title}: row {index + 1} has the label {str(row['label'])[:40]}, but the range is "
+                f"0 to {task.highest}; leave out the rows, or the part, without labels"
             )
     return rows
