@@ -89,3 +89,10 @@ def test_a_text_counts_its_words_characters_and_ends_of_lines():
     assert (text.words, text.characters) == (3 + 1 + 4, len("\n".join(lines)) + 1)
     assert text.tokens[0] == EOS
     assert (text.tokens == EOS).sum() == 1 + len(lines)
+
+
+def test_a_text_with_characters_that_nobody_knows_is_not_given_back():
+    tokenizer = learn_vocabulary(["to be"], "character", 20)
+    assert TokenText.of(["be to"], tokenizer).lossless
+    assert not TokenText.of(["be two"], tokenizer).lossless
+    assert not TokenText.of(["be to"], tokenizer, lossless=False).lossless

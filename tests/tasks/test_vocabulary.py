@@ -1,5 +1,6 @@
 import pytest
 
+from regdrop.errors import RecipeError
 from regdrop.tasks.bpe import EOS, UNKNOWN
 from regdrop.tasks.vocabulary import learn_vocabulary
 
@@ -38,3 +39,9 @@ def test_every_line_ends_and_the_same_text_gives_the_same_tokens(unit):
     assert first.to_str() == second.to_str()
     assert first.encode("").ids == [EOS]
     assert max(first.get_vocab().values()) == first.get_vocab_size() - 1
+
+
+@pytest.mark.parametrize("unit", ["word", "character"])
+def test_a_vocabulary_without_room_is_refused(unit):
+    with pytest.raises(RecipeError, match=r"model\.vocabulary 4 has no room beside 4 special tokens"):
+        learn_vocabulary(LINES, unit, size=4)

@@ -74,11 +74,6 @@ def load_language(data: LanguageData, model: CausalModel, _seed: int) -> Splits:
         raise RecipeError(f"windows have {longest} tokens, the model takes {model.positions}; raise model.positions")
     parts = _three_parts(data)
     tokenizer = learn_vocabulary(parts["train"], data.unit, model.vocabulary)
-    if tokenizer.get_vocab_size() > model.vocabulary:
-        raise RecipeError(
-            f"{data.unit} needs {tokenizer.get_vocab_size()} tokens at least, the model has {model.vocabulary}; "
-            "raise --model.vocabulary"
-        )
     train, validation, test = (
         TokenText.of(parts[part], tokenizer, lossless=data.unit != "word") for part in ("train", "validation", "test")
     )

@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from regdrop.passes.targets import IGNORE
 from regdrop.tasks.bpe import EOS, PAD
 from regdrop.tasks.encoding import encode
 from regdrop.tasks.token_rows import TokenRows
-
-IGNORED = -100  # a label that does not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +83,12 @@ def collate(items: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """
     sources, targets = zip(*items, strict=True)
     inputs = pad_sequence(list(sources), batch_first=True, padding_value=PAD)
-    labels = pad_sequence(list(targets), batch_first=True, padding_value=IGNORED)
+    labels = pad_sequence(list(targets), batch_first=True, padding_value=IGNORE)
     start = torch.full((len(items), 1), EOS)
     before = torch.cat([start, labels[:, :-1]], dim=1)
     return {
         "input_ids": inputs,
         "attention_mask": (inputs != PAD).long(),
-        "decoder_input_ids": before.masked_fill(before == IGNORED, PAD),
+        "decoder_input_ids": before.masked_fill(before == IGNORE, PAD),
         "labels": labels,
     }

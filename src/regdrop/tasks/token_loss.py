@@ -8,6 +8,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
+from regdrop.passes.targets import IGNORE
+
 
 def token_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The summed cross-entropy of each row, and how many of its tokens count.
@@ -21,8 +23,8 @@ def token_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         >>> token_losses(torch.zeros(2, 3, 4), torch.tensor([[1, 2, -100], [3, -100, -100]]))
         (tensor([2.7726, 1.3863]), tensor([2, 1]))
     """
-    losses = cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none")
-    return losses.view(labels.shape).sum(-1), (labels != -100).sum(-1)
+    losses = cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none", ignore_index=IGNORE)
+    return losses.view(labels.shape).sum(-1), (labels != IGNORE).sum(-1)
 
 
 def perplexity(evaluation: EvalPrediction, _part: Dataset[Any]) -> dict[str, float]:

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from regdrop.tasks.bpe import EOS
+from regdrop.passes.targets import IGNORE
+from regdrop.tasks.bpe import EOS, UNKNOWN
 from regdrop.tasks.encoding import encode
-from regdrop.tasks.pairs import IGNORED
 from regdrop.tasks.token_rows import TokenRows
 
 
@@ -25,7 +25,7 @@ class TokenText:
         tokens: int32 `(tokens,)`; the first is the end of a line before the text, so that all of the text is predicted.
         words: at white space, each line's end counting as one more.
         characters: line feeds included.
-        lossless: whether the tokens give the text back, which words with `<unk>` among them do not.
+        lossless: whether the tokens give the text back: an `<unk>` does not, nor do words, whose white space is lost.
     """
 
     tokens: NDArray[np.int32]
@@ -35,10 +35,10 @@ class TokenText:
 
     @classmethod
     def of(cls, lines: Sequence[str], tokenizer: Tokenizer, *, lossless: bool = True) -> "TokenText":
-        """Encode lines."""
+        """Encode lines; `lossless` is of the tokenizer, as long as it knows every token."""
         rows = TokenRows.of(chain([[EOS]], (encoding.ids for encoding in encode(lines, tokenizer))))
         words = sum(len(line.split()) + 1 for line in lines)
-        return cls(rows.values, words, sum(len(line) + 1 for line in lines), lossless)
+        return cls(rows.values, words, sum(len(line) + 1 for line in lines), lossless and UNKNOWN not in rows.values)
 
 
 class TokenWindows(Dataset[dict[str, Tensor]]):
@@ -80,7 +80,7 @@ class TokenWindows(Dataset[dict[str, Tensor]]):
         first = 1 + index * self.stride  # the first token predicted
         begin = max(0, first - 1 - self.context)
         tokens = torch.from_numpy(self.text.tokens[begin : first + self.stride].astype(np.int64))
-        inputs, labels = torch.zeros(self.size + 1, dtype=torch.int64), torch.full((self.size + 1,), IGNORED)
+        inputs, labels = torch.zeros(self.size + 1, dtype=torch.int64), torch.full((self.size + 1,), IGNORE)
         inputs[: len(tokens)] = tokens
         labels[first - begin : len(tokens)] = tokens[first - begin :]
         return {"input_ids": inputs, "labels": labels}

@@ -5,6 +5,7 @@ from typing import Literal
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
 
+from regdrop.errors import RecipeError
 from regdrop.tasks.bpe import EOS, SPECIAL, UNKNOWN, train_bpe
 
 Unit = Literal["word", "character", "bpe"]
@@ -25,6 +26,9 @@ def learn_vocabulary(lines: Iterable[str], unit: Unit, size: int) -> Tokenizer:
         unit: "word" splits at white space, "character" keeps all of it, "bpe" is `train_bpe`.
         size: tokens at most, special ones included.
 
+    Raises:
+        RecipeError: the size does not even hold the special tokens, or for "bpe" the single bytes.
+
     Example:
         >>> tokenizer = learn_vocabulary(["to be or not", "to be"], "word", size=6)
         >>> [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
@@ -34,6 +38,8 @@ def learn_vocabulary(lines: Iterable[str], unit: Unit, size: int) -> Tokenizer:
     """
     if unit == "bpe":
         return train_bpe(lines, size)
+    if size <= len(SPECIAL):
+        raise RecipeError(f"model.vocabulary {size} has no room beside {len(SPECIAL)} special tokens; make it larger")
     words = _by_frequency(lines, unit, size)
     numbers = {token: number for number, token in enumerate([*SPECIAL, *words][:size])}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=SPECIAL[UNKNOWN]))
