@@ -55,7 +55,7 @@ def _update(folder: Path) -> str:
     command = ["apt-get", "-c", str(config), "update"]
     try:
         done = subprocess.run(  # noqa: S603
-            command, check=False, capture_output=True, text=True, errors="replace", timeout=SECONDS
+            command, check=False, capture_output=True, encoding="utf-8", errors="replace", timeout=SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _unreachable(str(error)) from error
@@ -65,7 +65,7 @@ def _update(folder: Path) -> str:
 def _lines(files: list[Path]) -> Iterator[str]:
     """Lines of index files, unpacked by apt whatever their compression."""
     command = [APT_HELPER, "cat-file", *map(str, files)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as process:  # noqa: S603
         while process.stdout and (line := process.stdout.readline(MAX_LINE)):
             yield line
         if process.wait():

@@ -36,11 +36,6 @@ KINDS = (
 )
 
 
-def is_transformers_folder(path: Path) -> bool:
-    """Whether a folder is one that transformers' `save_pretrained` may have written."""
-    return (path / "config.json").is_file()
-
-
 def transformers_subject(
     folder: Path, data: Path, columns: Sequence[str], options: Mapping[str, float], size: int, batches: int
 ) -> Subject:
