@@ -39,21 +39,32 @@ def add_train(commands: Any) -> None:
   regdrop train digits_vit --rdrop.enabled false     the same without R-Drop
   regdrop train digits_vit --rdrop.alpha 0.5 --train.steps 200 --seed 3 --out runs/mine
   regdrop train digits_vit --resume                  continue where it stopped
-  regdrop recipes digits_vit                         what can be set"""
+  regdrop train digits_vit --find-batch-size         as much of a batch at once as the memory holds
+  regdrop recipes digits_vit                         what can be set
+
+Ctrl-C and SIGTERM finish the step, save, and exit with 130 and 143; --resume continues. A second one ends at once."""
     parser = add_command(commands, "train", _train, "train by a recipe", examples)
     add_recipe(parser)
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
     parser.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE-seedN)")
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder")
+    parser.add_argument(
+        "--find-batch-size",
+        action="store_true",
+        help="halve what is taken at once until a step fits in the memory; the batch stays, by accumulation",
+    )
 
 
 def _train(arguments: Namespace, settings: list[str]) -> None:
     from regdrop.reports.run import draw_run
+    from regdrop.training.memory import fitting
     from regdrop.training.recipe import load_recipe
     from regdrop.training.run import train
 
     recipe = load_recipe(arguments.recipe, settings)
     out = arguments.out or Path("runs") / f"{recipe.name}-seed{arguments.seed}"
+    if arguments.find_batch_size:
+        recipe = fitting(recipe, out, arguments.seed, resume=arguments.resume)
     summary = train(recipe, out, seed=arguments.seed, resume=arguments.resume)
     picture = draw_run(out)
     if arguments.json:

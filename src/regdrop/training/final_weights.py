@@ -51,7 +51,7 @@ def keep_final(
         if last:
             write_safetensors(average(_last(folder, recipe.train, last)), beside)
         else:
-            shutil.copyfile(find_weights(folder.checkpoint(step)), beside)
+            shutil.copyfile(find_weights(folder.sound(step)), beside)
     load_weights(model, folder.best)
     return step, validation or score(recipe, model, splits, "validation", progress=progress)
 
@@ -67,4 +67,4 @@ def _best(folder: RunFolder, steps: int) -> tuple[int, dict[str, float]]:
 def _last(folder: RunFolder, settings: TrainSettings, count: int) -> list[Path]:
     """The weights of the last `count` checkpoints, or of all where there are fewer."""
     steps = sorted({*range(settings.eval_every, settings.steps + 1, settings.eval_every), settings.steps})
-    return [find_weights(folder.checkpoint(step)) for step in steps[-count:]]
+    return [find_weights(folder.sound(step)) for step in steps[-count:]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.errors import CheckpointError, RecipeError
-from regdrop.training.lock import FolderLock, is_first_process
+from regdrop.training.lock import LOCK, OWNER, FolderLock, is_first_process
 from regdrop.training.recipe import Recipe
 from regdrop.training.summary import RunSummary
 
@@ -47,7 +47,7 @@ class RunFolder:
         Raises:
             RecipeError: the folder holds something and `resume` is false, or it holds another run.
         """
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(not self._is_leftover(file) for file in self.path.iterdir()):
             self._check_same(_identity(recipe, seed), resume)
         return RunSummary.from_json(self.summary.read_text()) if self.summary.is_file() else None
 
@@ -61,6 +61,7 @@ class RunFolder:
             return 0
         if is_first_process():
             self.lock.acquire()
+            self._remove_leftovers()
         return self.last_checkpoint()
 
     def begin(self, recipe: Recipe, seed: int, step: int = 0) -> None:
@@ -120,6 +121,17 @@ class RunFolder:
         """How many processes made a checkpoint: each keeps a random state."""
         return len(list(self.checkpoint(step).glob("rng_state*.pth")))
 
+    def sound(self, step: int) -> Path:
+        """The folder of a checkpoint that is as it was when it was sealed.
+
+        Raises:
+            CheckpointError: it is damaged or gone.
+        """
+        folder, wrong = self.checkpoint(step), self.damage(step)
+        if wrong is not None:
+            raise CheckpointError(f"{folder} is damaged ({wrong}); remove it and those after it, then pass --resume")
+        return folder
+
     def drop_extra(self, step: int, every: int) -> None:
         """Remove the checkpoints before a step that a signal made, not an evaluation every so many steps."""
         self._remove(other for other in self._checkpoints() if other < step and other % every)
@@ -128,15 +140,23 @@ class RunFolder:
         numbers = (path.name.removeprefix("checkpoint-") for path in self.path.glob("checkpoint-*"))
         return [int(number) for number in numbers if number.isdecimal()]
 
+    def _is_leftover(self, file: Path) -> bool:
+        """Whether a file may lie in a folder whose run was killed before its recipe was written."""
+        return file.name in (LOCK, OWNER) or file in _besides(self.lock.owner, self.recipe)
+
     def _remove_leftovers(self) -> None:
         """Remove what `atomic_path` leaves behind where its process is killed."""
-        for file in (self.recipe, self.records, self.summary, self.best):
-            for beside in file.parent.glob(f".{file.stem}.????????{file.suffix}"):
-                beside.unlink(missing_ok=True)
+        for beside in _besides(self.lock.owner, self.recipe, self.records, self.summary, self.best):
+            beside.unlink(missing_ok=True)
 
     def _remove(self, steps: Iterable[int]) -> None:
         for step in steps:
             shutil.rmtree(self.checkpoint(step), ignore_errors=True)
+
+
+def _besides(*files: Path) -> list[Path]:
+    """What `atomic_path` may have left of files that were being written."""
+    return [beside for file in files for beside in file.parent.glob(f".{file.stem}.????????{file.suffix}")]
 
 
 def _identity(recipe: Recipe, seed: int) -> str:

@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.errors import BusyError
 
+LOCK, OWNER = "run.lock", "run.owner"
+
 
 class FolderLock:
     """The operating system's lock on `run.lock` in a folder: it ends with its process, however that ends.
@@ -35,9 +37,9 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / "run.lock")
+        self._lock = FileLock(folder / LOCK)
         # A file of its own: whoever fails to take the lock may empty the lock's.
-        self._owner = folder / "run.owner"
+        self.owner = folder / OWNER
 
     def acquire(self) -> None:
         """Hold the folder; nothing happens where this object holds it already.
@@ -52,18 +54,18 @@ class FolderLock:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise BusyError(f"{self._folder} is held by {self._holder()}; wait for it, or pass another --out") from None
-        with atomic_path(self._owner) as beside:
+        with atomic_path(self.owner) as beside:
             beside.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
 
     def release(self) -> None:
         """Leave the folder to others; nothing happens where it is not held."""
         if self._lock.is_locked:
-            self._owner.unlink(missing_ok=True)
+            self.owner.unlink(missing_ok=True)
             self._lock.release()
 
     def _holder(self) -> str:
         try:
-            return self._owner.read_text(encoding="utf-8", errors="replace")[:120]
+            return self.owner.read_text(encoding="utf-8", errors="replace")[:120]
         except OSError:
             return "another process"
 

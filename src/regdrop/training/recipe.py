@@ -93,7 +93,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     name, text = recipe_text(name_or_path)
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or number that is none
         raise RecipeError(f"{name_or_path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("task"), str):
         raise RecipeError(f"{name_or_path} is no recipe: it needs a task and the sections data, model, rdrop and train")

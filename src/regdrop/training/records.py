@@ -1,6 +1,7 @@
 """One JSON object a line for every optimiser step and evaluation, written as it happens."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class RecordWriter(TrainerCallback):  # type: ignore[misc]  # transformers is no
 
     def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, Any], **_kwargs: Any) -> None:
         """Write one line for a step or an evaluation on the validation part."""
-        record = _record(logs)
+        record = {} if math.isnan(logs.get("loss", 0.0)) else _record(logs)  # a step that was left out
         if record and state.is_world_process_zero:
             line = json.dumps({"step": state.global_step, "seconds": round(self.seconds, 4), **record})
             with self.path.open("a", encoding="utf-8") as file:

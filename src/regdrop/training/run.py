@@ -19,6 +19,7 @@ from regdrop.training.consistency import ConsistencyMonitor
 from regdrop.training.evaluation import score
 from regdrop.training.final_weights import keep_final, kept_checkpoints
 from regdrop.training.folder import RunFolder, write
+from regdrop.training.memory import memory_advice
 from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import TrainingProgress
 from regdrop.training.recipe import Recipe
@@ -53,6 +54,7 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
         NoNoiseError: R-Drop is on, but the model has no active dropout.
         NonFiniteError: the loss became NaN or infinite.
         BusyError: another process is at work in `out`.
+        MemoryShortError: the memory does not hold a step; says what to change.
         StoppedError: a signal ended the run; `resume` continues it.
     """
     if not 0 <= seed < MAX_SEED:
@@ -62,7 +64,8 @@ def train(recipe: Recipe, out: Path, *, seed: int, resume: bool = False, progres
     if finished:
         return finished
     try:
-        return _train(recipe, folder, seed, progress)
+        with memory_advice(recipe):
+            return _train(recipe, folder, seed, progress)
     finally:
         folder.lock.release()
 

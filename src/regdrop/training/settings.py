@@ -108,6 +108,7 @@ class TrainSettings:
         average_last: the final weights are the mean of so many last checkpoints; None: the checkpoint that does best on
             the validation part.
         precision: "fp32", or autocast to "bf16" or "fp16".
+        on_nonfinite: what to do where a step's loss or gradient is NaN or infinite: "stop" the run, or "skip" the step.
         workers: processes that load data; 0 loads in the training process.
     """
 
@@ -135,6 +136,7 @@ class TrainSettings:
     consistency_items: int = 0
     average_last: int | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    on_nonfinite: Literal["stop", "skip"] = "stop"
     workers: int = 0
 
     def __post_init__(self) -> None:

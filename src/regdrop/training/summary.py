@@ -55,7 +55,7 @@ class RunSummary:
         try:
             values = json.loads(text)
             return cls(**{field.name: values[field.name] for field in fields(cls)})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"not the summary of a finished run ({error!r}); train again") from error
 
 

@@ -14,13 +14,13 @@ from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArgum
 from regdrop.errors import CheckpointError, NonFiniteError, RecipeError
 from regdrop.tasks.task import Splits, Task
 from regdrop.training.consistency import ConsistencyMonitor
-from regdrop.training.folder import RunFolder
+from regdrop.training.finite import FiniteGuard, last_good
+from regdrop.training.numbered import NUMBERS, Numbered, NumberedCollate
+from regdrop.training.optimizers import OPTIMIZERS, optimizer_options
 from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import RunningMean
 from regdrop.training.restarts import restarting_schedule
 from regdrop.training.settings import TrainSettings
-
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
 class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
@@ -51,8 +51,8 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         super().__init__(
             model=model,
             args=args,
-            data_collator=splits.collate,
-            train_dataset=splits.train,
+            data_collator=NumberedCollate(splits.collate),
+            train_dataset=Numbered(splits.train),
             eval_dataset=splits.validation,
             compute_metrics=self._score,
             optimizer_cls_and_kwargs=(OPTIMIZERS[settings.optimizer], optimizer_options(settings)),
@@ -64,6 +64,8 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         self._plain = plain
         self._monitor = monitor
         self._settings = settings
+        self._train_part: Any = splits.train
+        self._guard = FiniteGuard(self, skips=settings.on_nonfinite == "skip")
         if plain is not None and plain.head.shifts:
             self._loss_shifts_labels = True  # else the first label of each row would count among the items
 
@@ -91,7 +93,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell the training data and its batches which epoch begins."""
-        parts: tuple[Any, ...] = (self.train_dataset, self._batches)
+        parts: tuple[Any, ...] = (self._train_part, self._batches)
         for part in parts:
             if hasattr(part, "set_epoch"):
                 part.set_epoch(epoch)
@@ -111,25 +113,28 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
             loss = loss * self.accelerator.num_processes  # whose gradients are averaged
         return (loss, outputs) if return_outputs else loss
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Make one forward and backward pass; stop where the loss is not finite, before the weights are changed."""
-        loss: Tensor = super().training_step(*args, **kwargs)
-        if not math.isfinite(loss.item()):
-            raise self._not_finite("loss", loss.item(), self.state.global_step + 1)
-        return loss
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        """Make one forward and backward pass; stop or skip where it is not finite, before the weights are changed."""
+        numbers = inputs.pop(NUMBERS).tolist()
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        return self._guard.checked(loss, model, inputs, numbers)
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        self._guard.check_weights(self.model)
         try:
             super()._save_checkpoint(*args, **kwargs)
         except (OSError, RuntimeError, SafetensorError) as error:  # what each writer makes of a full disk
+            reason = " ".join(str(error).split())[:200]
             raise CheckpointError(
-                f"cannot save step {self.state.global_step} in {self.args.output_dir} ({str(error).splitlines()[0]}); "
-                f"make room there and continue with --resume; {self._last_good()}"
+                f"cannot save step {self.state.global_step} in {self.args.output_dir} ({reason}); "
+                f"make room there and continue with --resume; {last_good(Path(self.args.output_dir))}"
             ) from error
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log a step of plain training with its loss as the task's; `attach` puts R-Drop's parts in its place."""
         if "loss" in logs:
+            if self._guard.skipped:
+                logs["loss"] = math.nan
             logs["task_loss"] = logs["loss"]
         super().log(logs, start_time)
 
@@ -142,7 +147,11 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         metrics: dict[str, float] = super().evaluate(eval_dataset, *args, metric_key_prefix=metric_key_prefix, **kwargs)
         loss = metrics[f"{metric_key_prefix}_loss"]
         if not math.isfinite(loss):
-            raise self._not_finite(f"{metric_key_prefix} loss", loss, self.state.global_step)
+            if not self.state.max_steps:  # an evaluation on its own
+                raise NonFiniteError(
+                    f"{metric_key_prefix} loss is {loss}; these weights or data hold NaN or infinite numbers"
+                )
+            raise self._guard.error(f"{metric_key_prefix} loss is {loss}", self.state.global_step)
         return metrics
 
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -157,19 +166,6 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         losses, counts = (np.sum(column, dtype=float) for column in evaluation.predictions[:2])
         measured = {} if self._monitor is None else self._monitor.measure()
         return {**self._task.score(evaluation, self._part), **measured, "loss": float(losses / counts)}
-
-    def _not_finite(self, what: str, value: float, step: int) -> NonFiniteError:
-        if not self.state.max_steps:  # an evaluation on its own
-            return NonFiniteError(f"{what} is {value}; these weights or data hold NaN or infinite numbers")
-        return NonFiniteError(
-            f"{what} is {value} at step {step}; {self._last_good()}; "
-            f"train into another --out with a lower --train.learning_rate (now {self.args.learning_rate:g})"
-        )
-
-    def _last_good(self) -> str:
-        folder = RunFolder(Path(self.args.output_dir))
-        step = folder.last_checkpoint()
-        return f"the last good checkpoint is {folder.checkpoint(step)}" if step else "there is no checkpoint yet"
 
 
 def training_arguments(settings: TrainSettings, folder: Path, seed: int, **more: Any) -> TrainingArguments:
@@ -215,11 +211,3 @@ def _token_batches(splits: Splits, settings: TrainSettings, args: TrainingArgume
             f"train.max_tokens is {settings.max_tokens}, but this task's items have no tokens; leave it out"
         )
     return splits.batches(settings.max_tokens, args.seed)
-
-
-def optimizer_options(settings: TrainSettings) -> dict[str, Any]:
-    """What the recipe's optimizer of `OPTIMIZERS` takes beside the parameters."""
-    if settings.optimizer == "sgd":
-        return {"lr": settings.learning_rate, "momentum": settings.momentum, "nesterov": settings.nesterov}
-    betas = (settings.adam_beta1, settings.adam_beta2)
-    return {"lr": settings.learning_rate, "betas": betas, "eps": settings.adam_epsilon}

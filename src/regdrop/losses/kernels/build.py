@@ -81,7 +81,10 @@ def _processor() -> str:
 
 
 def _is_intact(path: Path) -> bool:
-    return path.stat().st_uid == os.getuid() and path.stem.endswith(_digest(path))
+    try:
+        return path.stat().st_uid == os.getuid() and path.stem.endswith(_digest(path))
+    except FileNotFoundError:  # another process found it damaged first
+        return False
 
 
 def _digest(path: Path) -> str:

@@ -10,8 +10,8 @@ from regdrop.studies.cost.step import Workload, step_case
 from regdrop.studies.cost.timing import Case
 from regdrop.studies.cost.ways import Way
 from regdrop.tasks.task import find_task
+from regdrop.training.optimizers import OPTIMIZERS, optimizer_options
 from regdrop.training.recipe import Recipe
-from regdrop.training.trainer import OPTIMIZERS, optimizer_options
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 

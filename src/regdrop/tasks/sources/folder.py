@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from regdrop.checkpoints.archives import DAMAGE
 from regdrop.errors import DataError
 from regdrop.tasks.images import Images, hold_out
 
@@ -81,7 +82,7 @@ def _zip_files(path: Path) -> Iterator[File]:
                 if name.suffix.lower() in SUFFIXES and len(name.parts) >= 2:
                     _check_length(f"{path}: {name}", entry.file_size)
                     yield entry.filename, io.BytesIO(archive.read(entry))
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, RuntimeError, zipfile.LargeZipFile, *DAMAGE) as error:
         raise DataError(f"cannot read {path}: {error}; fetch it again") from error
 
 
@@ -110,7 +111,9 @@ def decode(name: str, file: BinaryIO, channels: int, size: int | None = None) ->
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{name} has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are read")
             plain = image.convert("L" if channels == 1 else "RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a decoder raises whatever it trips over
         raise DataError(f"{name} is not a readable image: {error}") from error
     if size is not None and plain.size != (size, size):
         plain = plain.resize((size, size), Image.Resampling.BILINEAR)
