@@ -11,6 +11,9 @@ from tiny import SETTINGS
 CHANGES = {"train.steps": 16, "train.eval_every": 2, "train.batch_size": 32, "data.augmentation": "shift"}
 
 
+SMALL = [f"--{key}={value}" for key, value in SETTINGS.items()]
+
+
 def words(out, **changes):
     """The command line that begins or continues the run; changes are `section__key=value`."""
     settings = SETTINGS | CHANGES | {key.replace("__", "."): value for key, value in changes.items()}

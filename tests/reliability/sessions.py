@@ -5,12 +5,15 @@ import socket
 import sys
 import time
 from multiprocessing import get_context
+from pathlib import Path
 
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["reliability.preloaded"])
+# Installed packages only: the forking process looks for modules where the interpreter does, not where pytest does.
+PRELOADED = ["datasets", "matplotlib.figure", "regdrop.reports.run", "regdrop.tasks.vision", "regdrop.training.run"]
+CONTEXT.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "torch.utils.tensorboard"])
 
 
-def session(words, log, environment):
+def session(words, log, environment, memory):
     """The life of a process: one command, its output in a file, its exit code that of the command."""
     import torch
 
@@ -20,6 +23,8 @@ def session(words, log, environment):
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ.update(environment)
+    if memory:
+        limit_memory(memory)
     torch.set_num_threads(1)
     code = main(words)
     sys.stdout.flush()
@@ -27,19 +32,27 @@ def session(words, log, environment):
     os._exit(code)
 
 
-def start(words, log, processes=1):
-    """The processes of one command, joined by gloo where they are several."""
+def start(words, log, processes=1, memory=0, **environment):
+    """The processes of one command, joined by gloo where several; each may take `memory` bytes more than it has."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
     started = []
     for rank in range(processes):
-        environment = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(processes)}
-        arguments = ([*map(str, words)], log, environment if processes > 1 else {})
+        own = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(processes)}
+        arguments = ([*map(str, words)], log, environment | (own if processes > 1 else {}), memory)
         started.append(CONTEXT.Process(target=session, args=arguments, daemon=True))
         started[-1].start()
     return started
+
+
+def limit_memory(more):
+    """Let this process take so many bytes more than it has."""
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more,) * 2)
 
 
 def finish(group, patience=300):
