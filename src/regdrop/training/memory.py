@@ -92,14 +92,16 @@ def fitting(recipe: Recipe, out: Path, seed: int, *, resume: bool) -> Recipe:
     if _processes() > 1:
         raise UnsupportedError("--find-batch-size tries with one process; find it so, then pass --train.micro_batch")
     splits = find_task(recipe.task).load(recipe.data, recipe.model, seed)
-    while not _fits(recipe, splits, seed):
+    while True:
+        fits = _fits(recipe, splits, seed)
+        clear_device_cache(garbage_collection=True)  # of the trial, whether it fitted or not
+        if fits:
+            return recipe
         smaller, key = halved(recipe.train), _key(recipe.train)
         if smaller is None:
             raise MemoryShortError(f"not even one item fits in the memory; {advice(recipe)}")
         _log.warning("a step with less at once: --train.%s %d", key, getattr(smaller, key))
         recipe = replace(recipe, train=smaller)
-        clear_device_cache(garbage_collection=True)
-    return recipe
 
 
 def _fits(recipe: Recipe, splits: Splits, seed: int) -> bool:
