@@ -24,7 +24,7 @@ def test_too_little_memory_is_answered_with_advice(tmp_path):
 
 
 def test_a_micro_batch_whose_step_fits_is_found(tmp_path):
-    """The run that follows has threads and evaluations beside its steps: so close to the limit it may be advised again."""
+    """The run that follows has threads and evaluations beside its steps: near the limit it may be advised again."""
     out = tmp_path / "run"
     assert finish(begin(out, "--find-batch-size")) in ([0], [7]), (tmp_path / "run.log").read_text()
     found = load_recipe(out).train
