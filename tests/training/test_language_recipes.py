@@ -5,9 +5,11 @@ import math
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from passes.masks import per_sample_masks
 from regdrop import attach
+from regdrop.errors import DataError
 from regdrop.tasks.language_modeling import TASK
 from regdrop.training.evaluation import evaluate
 from regdrop.training.plain import PlainLoss
@@ -152,3 +154,14 @@ def one_gradient(recipe, enabled, folder):
     if handle:
         handle.remove()
     return gradients
+
+
+def test_weights_are_not_read_with_tokens_of_another_text(wikitext, tmp_path):
+    recipe, run = recipe_of("wikitext103_transformer", wikitext), tmp_path / "run"
+    trained = train(recipe, run, seed=1, progress=False)
+    assert Tokenizer.from_file(str(run / "tokenizer.json")).get_vocab_size() <= 60
+    assert evaluate(recipe, run / "best", progress=False) == trained.test
+    (wikitext / "wiki.train.tokens").write_text(text(LINES["train"], seed=7))
+    for weights in (run, run / "best", run / "best" / "model.safetensors", run / "checkpoint-2"):
+        with pytest.raises(DataError, match=r"tokenizer\.json"):
+            evaluate(recipe, weights, progress=False)

@@ -82,6 +82,7 @@ def load_language(data: LanguageData, model: CausalModel, _seed: int) -> Splits:
         validation=TokenWindows(validation, data.window, data.context),
         test=TokenWindows(test, data.window, data.context),
         collate=default_collate,
+        tokenizer=tokenizer,
     )
 
 

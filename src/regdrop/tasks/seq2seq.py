@@ -37,7 +37,7 @@ def split_pairs(
     learn, choose, report = (
         PairDataset(part, tokenizer, model.positions, language) for part in (train, validation, test)
     )
-    return Splits(learn, choose, report, collate, batches=partial(TokenBatches, learn.lengths))
+    return Splits(learn, choose, report, collate, batches=partial(TokenBatches, learn.lengths), tokenizer=tokenizer)
 
 
 def _tokenizer(train: TextPairs, model: EncoderDecoderModel) -> Tokenizer:

@@ -81,7 +81,8 @@ def load_sentences(data: SentenceData, model: EncoderModel, seed: int) -> Splits
         )
         for rows in (train, validation, test)
     )
-    return Splits(learn, choose, report, collate, batches=partial(TokenBatches, learn.tokens.lengths))
+    batches = partial(TokenBatches, learn.tokens.lengths)
+    return Splits(learn, choose, report, collate, batches, tokenizer)
 
 
 def _check_fit(data: SentenceData, model: EncoderModel) -> None:

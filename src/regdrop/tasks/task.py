@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from regdrop.errors import RecipeError, nearest
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from torch import Tensor, nn
     from torch.utils.data import Dataset, Sampler
     from transformers import EvalPrediction
@@ -42,6 +43,7 @@ class Splits:
         batches: `(tokens, seed) -> sampler`, the training items in batches of at most so many tokens, padding
             included, for recipes with `train.max_tokens`. The sampler's `set_epoch(epoch)` is called before each epoch;
             its length stays the same and it has no `batch_size`. None: items are taken in random order.
+        tokenizer: what made tokens of the texts; None where there are no texts.
     """
 
     train: "Dataset[Any]"
@@ -49,6 +51,7 @@ class Splits:
     test: "Dataset[Any]"
     collate: Callable[[Any], dict[str, Any]]
     batches: "Callable[[int, int], Sampler[list[int]]] | None" = None
+    tokenizer: "Tokenizer | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from regdrop.tasks.task import Splits, find_task
 from regdrop.training.folder import find_weights
 from regdrop.training.progress import EvaluationProgress, metrics_of
 from regdrop.training.recipe import Recipe
+from regdrop.training.tokens import check_tokens
 from regdrop.training.trainer import TaskTrainer, training_arguments
 
 Split = Literal["train", "validation", "test"]
@@ -32,13 +33,15 @@ def evaluate(recipe: Recipe, checkpoint: Path, *, split: Split = "test", progres
 
     Raises:
         CheckpointError: no weights there, or not this model's.
-        DataError: the data is missing.
+        DataError: the data is missing, or its tokens are not those of the run.
     """
     weights = find_weights(checkpoint)
     task = find_task(recipe.task)
     model = task.build(recipe.model)
     load_weights(model, weights)
-    return score(recipe, model, task.load(recipe.data, recipe.model, 0), split, progress=progress)
+    splits = task.load(recipe.data, recipe.model, 0)
+    check_tokens(splits, weights)
+    return score(recipe, model, splits, split, progress=progress)
 
 
 def score(recipe: Recipe, model: nn.Module, splits: Splits, split: Split, *, progress: bool) -> dict[str, float]:

@@ -23,6 +23,7 @@ class RunFolder:
     """Paths and state of one run.
 
     recipe.yaml      the recipe with every setting written out
+    tokenizer.json   of a run on text: what made its tokens
     records.jsonl    one line an optimiser step or evaluation
     tensorboard/     the same as curves
     checkpoint-N/    weights (safetensors), optimiser, schedule and random state after step N

@@ -27,10 +27,10 @@ from regdrop.training.records import RecordWriter
 from regdrop.training.regularizer import attach_as_set
 from regdrop.training.stopping import StopRequest
 from regdrop.training.summary import RunSummary, versions
+from regdrop.training.tokens import check_tokens, keep_tokens
 from regdrop.training.trainer import TaskTrainer, training_arguments
 
 _log = logging.getLogger(__name__)
-
 MAX_SEED = 1 << 32  # of numpy
 
 
@@ -107,7 +107,10 @@ def _fit(run: _Run, step: int, progress: bool) -> float:
         if run.recipe.rdrop.enabled:
             cleanup.callback(attach_as_set(trainer, run.recipe.rdrop).remove)
         PartialState().wait_for_everyone()  # each has looked into the folder before one writes there
+        check_tokens(run.splits, run.folder.path)
         run.folder.begin(run.recipe, run.seed, step)  # nothing was refused
+        if PartialState().is_main_process:
+            keep_tokens(run.splits, run.folder.path)
         PartialState().wait_for_everyone()
         _warn_of_processes(run.folder, step)
         records = RecordWriter(run.folder.records, step)

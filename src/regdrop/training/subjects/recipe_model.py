@@ -10,6 +10,7 @@ from regdrop.training.evaluation import Split, load_weights
 from regdrop.training.folder import find_weights
 from regdrop.training.recipe import Recipe
 from regdrop.training.subjects.subject import Subject
+from regdrop.training.tokens import check_tokens
 
 
 def recipe_subject(recipe: Recipe, checkpoint: Path | None, split: Split, batches: int) -> Subject:
@@ -23,7 +24,7 @@ def recipe_subject(recipe: Recipe, checkpoint: Path | None, split: Split, batche
 
     Raises:
         CheckpointError: no weights there, or not this model's.
-        DataError: the data is missing.
+        DataError: the data is missing, or its tokens are not those of the run.
 
     Example:
         >>> from regdrop.training.recipe import load_recipe
@@ -34,11 +35,12 @@ def recipe_subject(recipe: Recipe, checkpoint: Path | None, split: Split, batche
     task = find_task(recipe.task)
     weights = None if checkpoint is None else find_weights(checkpoint)
     model = task.build(recipe.model)
+    splits = task.load(recipe.data, recipe.model, 0)
     if weights is None:
         task.load_pretrained(model, recipe.model)
     else:
+        check_tokens(splits, weights)
         load_weights(model, weights)
-    splits = task.load(recipe.data, recipe.model, 0)
     loader = DataLoader(getattr(splits, split), batch_size=recipe.train.eval_batch, collate_fn=splits.collate)
     state = "as it starts" if weights is None else f"weights {weights}"
     name = f"{recipe.name}, {state}"
