@@ -89,6 +89,9 @@ class MissingExtraError(RDropError, ImportError):
         super().__init__(f"{package} is not installed; run: pip install 'regdrop[{extra}]'")
 
 
+MANY_NAMES = 20  # more are not listed where one is near
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name the user most likely meant, as a clause to end an error with.
 
@@ -98,5 +101,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     choices = sorted(known)
     close = get_close_matches(name, choices, n=1)
+    if close and len(choices) > MANY_NAMES:
+        return f"did you mean '{close[0]}'?"
     hint = f"did you mean '{close[0]}'? Known: " if close else "known: "
     return hint + ", ".join(choices)
