@@ -92,7 +92,7 @@ def test_a_folder_deleted_under_the_run_is_told(tmp_path, whole):
     out.rename(tmp_path / "gone")  # at once, where deleting takes time
     assert finish(group) in ([1], [4])
     told = [line for line in log.read_text().splitlines() if line.startswith("regdrop: ")]
-    assert "No such file" in told[-1]  # TensorBoard's writer adds a traceback of its own
+    assert "No such file" in told[-1] or "does not exist" in told[-1]  # TensorBoard adds a traceback of its own
     shutil.rmtree(out, ignore_errors=True)
     assert same(train(out), whole)
 
