@@ -91,7 +91,8 @@ def start(out, workers):
     tests = str(next(path for path in sys.path if path.endswith("tests")))
     script = out.with_suffix(".py")
     script.write_text(INTERRUPTED)
-    return subprocess.Popen([sys.executable, str(script), str(out), tests, str(workers)], start_new_session=True)
+    command = [sys.executable, str(script), str(out), tests, str(workers)]
+    return subprocess.Popen(command, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def is_alive(group):
