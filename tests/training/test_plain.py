@@ -10,6 +10,7 @@ from passes.tiny import CASES, collate
 from passes.two_pass import gradients, relative_error
 from regdrop.tasks.task import Splits, find_task
 from regdrop.tasks.vit import build_vit
+from regdrop.training.numbered import NumberedItems
 from regdrop.training.plain import PlainLoss
 from regdrop.training.trainer import TaskTrainer, training_arguments
 from tiny import tiny_recipe
@@ -91,7 +92,7 @@ def test_the_trainer_accumulates_to_the_gradient_of_the_whole_batch(case, tmp_pa
                 setattr(module, name, 0.0)
     _, _, expected = reference(model, case.kind, samples)
     made = trainer(model, tmp_path, PlainLoss(model), rounds=3)
-    batches = iter([collate(samples[i : i + 2]) for i in (0, 2, 4)])
+    batches = iter([made.data_collator(NumberedItems([i, i + 1], samples[i : i + 2])) for i in (0, 2, 4)])
     window, items = made.get_batch_samples(batches, 3, torch.device("cpu"))
     made.current_gradient_accumulation_steps = 3
     made.create_optimizer_and_scheduler(1)
