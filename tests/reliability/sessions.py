@@ -4,13 +4,15 @@ import os
 import socket
 import sys
 import time
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
 CONTEXT = get_context("forkserver")
 # Installed packages only: the forking process looks for modules where the interpreter does, not where pytest does.
 PRELOADED = ["datasets", "matplotlib.figure", "regdrop.reports.run", "regdrop.tasks.vision", "regdrop.training.run"]
-CONTEXT.set_forkserver_preload([*PRELOADED, "sklearn.datasets", "torch.utils.tensorboard"])
+PRELOADED += ["regdrop.training.memory", "sklearn.datasets", "torch.utils.tensorboard"]
+CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def session(words, log, environment, memory):
@@ -23,6 +25,8 @@ def session(words, log, environment, memory):
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ.update(environment)
+    for name in PRELOADED:  # the forking process may be one that another test began, without them
+        import_module(name)
     if memory:
         limit_memory(memory)
     torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -109,7 +110,9 @@ def test_two_runs_in_one_folder_are_one_too_many(tmp_path, whole):
     out, second = tmp_path / "run", tmp_path / "second.log"
     group = under_way(out, log_of(out), steps=1)
     assert held_by(out, group[0].pid)
+    os.kill(group[0].pid, signal.SIGSTOP)  # lest it ends before the second begins
     assert finish(start(words(out), second)) == [6]
+    os.kill(group[0].pid, signal.SIGCONT)
     assert f"is held by process {group[0].pid} on {os.uname().nodename}" in last_line(second)
     assert finish(group) == [0]
     assert same(outcome(out), whole)
