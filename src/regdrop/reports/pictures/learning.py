@@ -27,7 +27,7 @@ from regdrop.reports.pictures.palette import STYLE, colour, dash
 from regdrop.studies.findings import count_seeds
 from regdrop.studies.metrics import metric_order
 
-LEGEND_COLUMNS = 5
+LEGEND_COLUMNS = 4
 FEW_POINTS = 12
 MOST_POINTS = 200
 CLOCKS: dict[Clock, str] = {"step": "optimiser steps", "seconds": "training time (s)"}
@@ -146,15 +146,12 @@ def _draw_heading(figure: Figure, arms: Sequence[ArmRecords], title: str) -> Non
     """Title and legend in one, above the panels, so that neither can cover data."""
     handles = [Line2D([], [], color=colour(i), linestyle=dash(i), linewidth=2.2) for i in range(len(arms))]
     figure.legend(
-        [*handles, Line2D([], [], linewidth=0)],
-        [
-            *(f"{arm.label}, {count_seeds(len(arm.runs))}" for arm in arms),
-            "thin: one seed; thick: mean; band: ± 1 sd of seeds",
-        ],
+        handles,
+        [f"{arm.label}, {count_seeds(len(arm.runs))}" for arm in arms],
         title=title,
         title_fontproperties={"size": 15, "weight": "bold"},
         alignment="left",
         loc="outside upper left",
-        ncols=min(len(arms) + 1, LEGEND_COLUMNS),
+        ncols=min(len(arms), LEGEND_COLUMNS),
         fontsize=11,
     )
