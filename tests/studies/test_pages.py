@@ -41,3 +41,18 @@ def test_the_summary_quotes_the_pages():
     assert len(quotes) >= len(FOLDERS) > 0
     for sentence, page in quotes:
         assert sentence in (DOCS / page).read_text()
+
+
+@pytest.mark.parametrize(
+    ("page", "begins", "ends", "folder"),
+    [
+        ("cost.md", "What the approximate ways gain", "The two ways", "cost_fashion_mnist"),
+        ("reproduction.md", "A study of both readings", "It says nothing", "alpha_readings"),
+    ],
+)
+def test_other_pages_quote_the_numbers_of_a_study(page, begins, ends, folder):
+    quoted = (DOCS / page).read_text().partition(begins)[2].partition(ends)[0]
+    numbers = re.findall(r"[\d.]+ ± [\d.]+", quoted)
+    assert len(numbers) >= 3
+    shown = (DOCS / "studies" / folder / "study.md").read_text()
+    assert all(number in shown for number in numbers)
