@@ -19,6 +19,8 @@ studies:
   kl            the KL between sub-models while training, with and without R-Drop
   baselines     R-Drop against other regularisers
   search        an alpha searched by optuna, chosen on the validation part
+  evidence      whether to spend the second pass: R-Drop at an alpha chosen on the validation
+                part, cheaper R-Drop, no dropout, label smoothing, twice the batch, twice the steps
 
 """
 
@@ -73,6 +75,7 @@ def _grid(text: str) -> tuple[float, ...]:
 def _study(arguments: Namespace, settings: list[str]) -> None:
     from regdrop.reports.study import report_study
     from regdrop.studies.catalogue import find_study
+    from regdrop.studies.evidence import gather_evidence
     from regdrop.studies.options import Options
     from regdrop.studies.search import search_alpha
     from regdrop.studies.study import run_study
@@ -83,9 +86,11 @@ def _study(arguments: Namespace, settings: list[str]) -> None:
     options = Options(arguments.seeds, arguments.grid, arguments.equal_compute, arguments.workers)
     if study.name == "search":
         result = search_alpha(recipe, out, options, 10 if arguments.trials is None else arguments.trials)
-    elif arguments.trials is None:
-        result = run_study(study, recipe, out, options)
-    else:
+    elif arguments.trials is not None:
         raise InputError(f"--trials: the study {study.name} tries its grid; leave it out, or ask for the study search")
+    elif study.name == "evidence":
+        result = gather_evidence(recipe, out, options)
+    else:
+        result = run_study(study, recipe, out, options)
     text = report_study(result, out)
     print(result.to_json() if arguments.json else text)

@@ -1,12 +1,9 @@
 """Arms of a study: the same recipe, changed in the one thing that is compared."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
+from regdrop.studies.changes import Change, longer, with_r_drop, without_r_drop
 from regdrop.training.recipe import Recipe
-
-Change = Callable[[Recipe], Recipe]
 
 
 @dataclass(frozen=True)
@@ -24,16 +21,6 @@ class Arm:
     label: str
     change: Change
     point: tuple[float, ...] = ()
-
-
-def with_r_drop(**settings: Any) -> Change:
-    """R-Drop on, with these settings of the `rdrop` section."""
-    return lambda recipe: replace(recipe, rdrop=replace(recipe.rdrop, enabled=True, **settings))
-
-
-def without_r_drop(**settings: Any) -> Change:
-    """R-Drop off, with these settings of the `rdrop` section."""
-    return lambda recipe: replace(recipe, rdrop=replace(recipe.rdrop, enabled=False, **settings))
 
 
 def compute(recipe: Recipe) -> float:
@@ -55,12 +42,12 @@ def compute(recipe: Recipe) -> float:
 
 def longer_baseline(times: float) -> Arm:
     """Training without R-Drop for so many times the steps: as much compute as an arm that makes so many passes."""
+    return Arm(f"baseline-x{times:.3g}", f"baseline, {times:.3g} x the steps", longer(times))
 
-    def change(recipe: Recipe) -> Recipe:
-        plain = BASELINE.change(recipe)
-        return replace(plain, train=replace(plain.train, steps=round(times * plain.train.steps)))
 
-    return Arm(f"baseline-x{times:.3g}", f"baseline, {times:.3g} x the steps", change)
+def alpha_arm(alpha: float) -> Arm:
+    """R-Drop with this weight of the divergence; 0 makes the passes, but does not pull them together."""
+    return Arm(f"alpha-{alpha:g}", f"alpha = {alpha:g}", with_r_drop(alpha=alpha), (alpha,))
 
 
 BASELINE = Arm("baseline", "baseline", without_r_drop())

@@ -1,11 +1,20 @@
 """The studies that can be asked for by name: what each compares, along which factor, and with what."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 from regdrop.errors import InputError, nearest
-from regdrop.studies.arms import BASELINE, R_DROP, Arm, Change, with_r_drop, without_r_drop
+from regdrop.studies.arms import BASELINE, R_DROP, Arm, alpha_arm, longer_baseline
+from regdrop.studies.changes import (
+    measuring,
+    on_the_head,
+    wide_batch,
+    with_decay,
+    with_r_drop,
+    without_dropout,
+    without_r_drop,
+)
 from regdrop.training.recipe import Recipe
 
 Grid = Sequence[float]
@@ -51,11 +60,6 @@ def find_study(name: str) -> Study:
     return STUDIES[name]
 
 
-def alpha_arm(alpha: float) -> Arm:
-    """R-Drop with this weight of the divergence; 0 makes the passes, but does not pull them together."""
-    return Arm(f"alpha-{alpha:g}", f"alpha = {alpha:g}", with_r_drop(alpha=alpha), (alpha,))
-
-
 def _alphas(recipe: Recipe, grid: Grid) -> list[Arm]:
     return [BASELINE, *map(alpha_arm, sorted({*grid, recipe.rdrop.alpha}))]
 
@@ -92,13 +96,13 @@ def _two(*_: object) -> list[Arm]:
 
 
 def _watched(*_: object) -> list[Arm]:
-    return [replace(arm, change=_measuring(arm.change)) for arm in (BASELINE, R_DROP)]
+    return [replace(arm, change=measuring(arm.change, CONSISTENCY_ITEMS)) for arm in (BASELINE, R_DROP)]
 
 
 def _double_batch(recipe: Recipe, _: Grid) -> list[Arm]:
     times = recipe.rdrop.passes
     return [
-        Arm("wide-batch", f"baseline, {times} x the batch", _wide_batch),
+        Arm("wide-batch", f"baseline, {times} x the batch", wide_batch),
         R_DROP,
         Arm("alpha-0", f"each item {times} times, no KL", with_r_drop(alpha=0.0)),
         BASELINE,
@@ -109,10 +113,10 @@ def _baselines(recipe: Recipe, _: Grid) -> list[Arm]:
     decay = 10 * recipe.train.weight_decay or 0.01
     return [
         BASELINE,
-        Arm("no-dropout", "no dropout", _without_dropout),
+        Arm("no-dropout", "no dropout", without_dropout),
         Arm("label-smoothing", "label smoothing 0.1", without_r_drop(label_smoothing=0.1)),
-        Arm("weight-decay", f"weight decay {decay:g}", _with_decay(decay)),
-        Arm("multi-sample", "multi-sample dropout", _on_the_head(alpha=0.0)),
+        Arm("weight-decay", f"weight decay {decay:g}", with_decay(decay)),
+        Arm("multi-sample", "multi-sample dropout", on_the_head(alpha=0.0)),
         Arm("logit-mse", "squared difference of logits", with_r_drop(penalty="logit_mse")),
         Arm("full-kl", "KL of sub-models to the full model", with_r_drop(penalty="full_kl")),
         R_DROP,
@@ -123,55 +127,44 @@ def _cheaper(*_: object) -> list[Arm]:
     return [
         BASELINE,
         R_DROP,
-        Arm("twins", "R-Drop on a quarter of the rows", with_r_drop(twin_fraction=0.25)),
+        _twins("twins", "R-Drop on a quarter of the rows"),
         Arm("every-4", "R-Drop every 4 steps", with_r_drop(every=4)),
-        Arm("head", "R-Drop on the head alone", _on_the_head()),
+        Arm("head", "R-Drop on the head alone", on_the_head()),
     ]
 
 
-def _on_the_head(**rdrop: float) -> Change:
-    """Several draws of the noise before the classifier; without the KL, multi-sample dropout (arXiv 1905.09788)."""
-
-    def change(recipe: Recipe) -> Recipe:
-        several = with_r_drop(mode="head", **rdrop)(recipe)
-        if getattr(recipe.model, "head_dropout", None) == 0:
-            several = replace(several, model=replace(several.model, head_dropout=recipe.model.dropout))
-        return several
-
-    return change
-
-
-def _wide_batch(recipe: Recipe) -> Recipe:
-    plain = BASELINE.change(recipe)
-    return replace(plain, train=replace(plain.train, batch_size=recipe.rdrop.passes * plain.train.batch_size))
+def _evidence(recipe: Recipe, grid: Grid) -> list[Arm]:
+    times = recipe.rdrop.passes
+    return [
+        Arm("no-dropout", "no dropout", without_dropout),
+        replace(BASELINE, label="dropout"),
+        *_smoothing(recipe),
+        Arm("wide-batch", f"dropout, {times} x the batch", wide_batch),
+        replace(longer_baseline(times), label=f"dropout, {times} x the steps"),
+        *(replace(alpha_arm(alpha), label=f"R-Drop, alpha = {alpha:g}", point=()) for alpha in grid),
+        *(_twins(f"twins-{alpha:g}", f"cheap R-Drop, alpha = {alpha:g}", alpha=alpha) for alpha in grid),
+    ]
 
 
-def _without_dropout(recipe: Recipe) -> Recipe:
-    names = [field.name for field in fields(recipe.model) if "drop" in field.name]
-    rates = {name: 0.0 for name in names if getattr(recipe.model, name)}
-    return replace(BASELINE.change(recipe), model=replace(recipe.model, **rates))
+def _smoothing(recipe: Recipe) -> list[Arm]:
+    """Label smoothing where it is usual; where the recipe has it, dropout without."""
+    if recipe.rdrop.label_smoothing:
+        return [Arm("no-smoothing", "dropout, no label smoothing", without_r_drop(label_smoothing=0.0))]
+    arm = Arm("label-smoothing", "dropout, label smoothing 0.1", without_r_drop(label_smoothing=0.1))
+    return [arm] if recipe.task in SMOOTHED else []
 
 
-def _with_decay(decay: float) -> Change:
-    def change(recipe: Recipe) -> Recipe:
-        plain = BASELINE.change(recipe)
-        return replace(plain, train=replace(plain.train, weight_decay=decay))
-
-    return change
+def _twins(name: str, label: str, **rdrop: float) -> Arm:
+    return Arm(name, label, with_r_drop(twin_fraction=0.25, **rdrop))
 
 
-def _measuring(change: Change) -> Change:
-    def measured(recipe: Recipe) -> Recipe:
-        changed = change(recipe)
-        return replace(changed, train=replace(changed.train, consistency_items=CONSISTENCY_ITEMS))
-
-    return measured
-
-
+SMOOTHED = ("image_classification", "translation", "summarization")
 CONSISTENCY_ITEMS = 256
 RATES = ("dropout of one pass", "dropout of the other")
 
 SEARCH = Study("search", "an alpha searched on the validation part", _alphas, factors=("alpha",), chooses=True)
+
+EVIDENCE = Study("evidence", "what the second pass is best spent on", _evidence, (0.3, 1.0, 4.0))
 
 STUDIES = {
     study.name: study
@@ -186,5 +179,6 @@ STUDIES = {
         Study("kl", "the KL between sub-models while training, with and without R-Drop", _watched),
         Study("baselines", "R-Drop against other regularisers", _baselines),
         SEARCH,
+        EVIDENCE,
     )
 }

@@ -51,8 +51,16 @@ def run_study(
     options = options or Options()
     arms = _arms(study, recipe, options)
     begin_study(out, recipe)
-    results = _run_arms(arms, recipe, out, options)
-    result = conclude(study, recipe, results, words or options.words())
+    results = run_arms(arms, recipe, out, options)
+    return keep_result(conclude(study, recipe, results, words or options.words()), out)
+
+
+def keep_result(result: StudyResult, out: Path) -> StudyResult:
+    """Write `study.json`.
+
+    Raises:
+        RDropError: so many runs failed that there is no pair.
+    """
     write(out / STUDY, result.to_json())
     if not result.contrasts:
         first = f", first: {result.failures[0]}" if result.failures else ""
@@ -73,7 +81,9 @@ def begin_study(out: Path, recipe: Recipe) -> None:
     write(path, text)
 
 
-def conclude(study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str) -> StudyResult:
+def conclude(
+    study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str, tried: Sequence[ArmResult] = ()
+) -> StudyResult:
     """What the outcomes of all arms come to.
 
     Args:
@@ -81,6 +91,7 @@ def conclude(study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str
         recipe: gives name and caveats.
         arms: with their outcomes.
         words: the options that decide the numbers.
+        tried: arms that only helped to choose, on fewer seeds; shown, but compared with nothing.
     """
     contrasts, task = contrast_arms(_pairs(arms, study.reference)), find_task(recipe.task)
     return StudyResult(
@@ -93,7 +104,7 @@ def conclude(study: Study, recipe: Recipe, arms: Sequence[ArmResult], words: str
         versions=versions(),
         factors=study.factors,
         reference=study.reference,
-        arms=tuple(arms),
+        arms=(*arms, *tried),
         contrasts=contrasts,
         choice=choose(task.best(recipe.data), task.higher_is_better, arms) if study.chooses else None,
         caveats=(
@@ -116,7 +127,8 @@ def _arms(study: Study, recipe: Recipe, options: Options) -> list[Arm]:
     return arms
 
 
-def _run_arms(arms: Sequence[Arm], recipe: Recipe, out: Path, options: Options) -> list[ArmResult]:
+def run_arms(arms: Sequence[Arm], recipe: Recipe, out: Path, options: Options) -> list[ArmResult]:
+    """Train every arm for every seed."""
     recipes = {arm: arm.change(recipe) for arm in arms}
     # Seed by seed, so that an interrupted study has whole pairs.
     plan = [(arm, seed) for seed in range(options.seeds) for arm in arms]

@@ -1,0 +1,53 @@
+"""What one task says of R-Drop: an alpha chosen on the validation part, and what else its compute could buy."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from regdrop.errors import RDropError
+from regdrop.studies.arms import alpha_arm
+from regdrop.studies.catalogue import EVIDENCE
+from regdrop.studies.choice import choose
+from regdrop.studies.options import Options
+from regdrop.studies.result import ArmResult, Choice, StudyResult
+from regdrop.studies.study import begin_study, conclude, keep_result, run_arms
+from regdrop.tasks.task import find_task
+from regdrop.training.recipe import Recipe
+
+
+def gather_evidence(recipe: Recipe, out: Path, options: Options) -> StudyResult:
+    """Choose alpha on the validation part with one seed, then train every arm of the study for every seed.
+
+    Args:
+        recipe: what to train; its own alpha is not used.
+        out: gets what `run_study` writes; the runs there are not repeated.
+        options: the grid holds the alphas to try; empty takes the study's own.
+
+    Returns:
+        The study. The alphas that were not chosen are among its arms, with one seed each, and in no contrast: what they
+        took is the price of the choice.
+
+    Raises:
+        RDropError: see `run_study`.
+
+    Relations: `run_study` of the study "alpha" runs its whole grid with all seeds.
+    """
+    begin_study(out, recipe)
+    trials = [
+        replace(alpha_arm(alpha), label=f"R-Drop, alpha = {alpha:g}, tried", point=())
+        for alpha in options.grid or EVIDENCE.grid
+    ]
+    tried = run_arms(trials, recipe, out, replace(options, seeds=1))
+    choice = _choose(recipe, tried)
+    alpha = next(arm.alpha for arm in tried if arm.name == choice.arm)
+    arms = run_arms(EVIDENCE.arms(recipe, (alpha or 0.0,)), recipe, out, options)
+    others = [arm for arm in tried if arm.name != choice.arm]
+    result = conclude(EVIDENCE, recipe, arms, options.words(), others)
+    return keep_result(replace(result, choice=choice), out)
+
+
+def _choose(recipe: Recipe, tried: list[ArmResult]) -> Choice:
+    task = find_task(recipe.task)
+    choice = choose(task.best(recipe.data), task.higher_is_better, tried)
+    if choice is None:
+        raise RDropError(f"no alpha could be tried: {tried[0].outcomes[0].failure}")
+    return choice
