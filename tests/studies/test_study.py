@@ -13,7 +13,7 @@ from regdrop.errors import InputError, RDropError, RecipeError
 from regdrop.studies.catalogue import STUDIES
 from regdrop.studies.options import Options
 from regdrop.studies.result import read_study
-from regdrop.studies.study import run_study
+from regdrop.studies.study import begin_study, run_study
 from regdrop.training.recipe import load_recipe
 from tiny import tiny_recipe
 
@@ -27,7 +27,7 @@ sys.path.insert(0, sys.argv[2])
 from tiny import tiny_recipe
 from regdrop.studies.catalogue import STUDIES
 from regdrop.studies.options import Options
-from regdrop.studies.study import run_study
+from regdrop.studies.study import begin_study, run_study
 if __name__ == "__main__":
     options = Options(seeds=2, equal_compute=True, workers=int(sys.argv[3]), progress=False)
     run_study(STUDIES["compare"], tiny_recipe(), Path(sys.argv[1]), options)
@@ -191,6 +191,16 @@ def test_a_folder_of_another_recipe_is_refused_before_anything_is_written(whole)
     with pytest.raises(RecipeError, match=r"recipe\.yaml differs from this recipe; pass another --out"):
         run_study(COMPARE, tiny_recipe(train__steps=7), out, quick())
     assert (out / "recipe.yaml").read_text() == before
+
+
+def test_a_study_begun_before_a_setting_was_there_is_continued(tmp_path):
+    begin_study(tmp_path, tiny_recipe())
+    path = tmp_path / "recipe.yaml"
+    whole = path.read_text()
+    path.write_text(whole.replace("  penalty: kl\n", ""))
+    assert path.read_text() != whole
+    begin_study(tmp_path, tiny_recipe())
+    assert path.read_text() == whole
 
 
 @pytest.mark.parametrize("options", [{"seeds": 0}, {"workers": 0}])

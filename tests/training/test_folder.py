@@ -82,6 +82,29 @@ def test_a_folder_is_for_one_recipe_and_seed(folder):
             folder.finished(recipe, seed, resume=True)
 
 
+def test_a_run_begun_before_a_setting_was_there_is_continued(folder):
+    folder.begin(tiny_recipe(), 0)
+    folder.lock.release()
+    whole = folder.recipe.read_text()
+    folder.recipe.write_text(whole.replace("  on_nonfinite: stop\n", ""))
+    assert folder.recipe.read_text() != whole
+    assert folder.finished(tiny_recipe(), 0, resume=True) is None
+    with pytest.raises(RecipeError, match="differs from this recipe or seed"):
+        folder.finished(tiny_recipe(train__on_nonfinite="skip"), 0, resume=True)
+    folder.begin(tiny_recipe(), 0)
+    folder.lock.release()
+    assert folder.recipe.read_text() == whole
+
+
+@pytest.mark.parametrize("damage", ["[", "task: image_classification\nelsewhere: {}", ""])
+def test_a_folder_whose_recipe_is_damaged_is_another_run_s(folder, damage):
+    folder.begin(tiny_recipe(), 0)
+    folder.lock.release()
+    folder.recipe.write_text(f"# regdrop train recipe.yaml --seed 0\n{damage}")
+    with pytest.raises(RecipeError, match="differs from this recipe or seed"):
+        folder.finished(tiny_recipe(), 0, resume=True)
+
+
 def test_a_folder_of_something_else_is_left_alone(folder):
     folder.path.mkdir()
     (folder.path / "thesis.tex").write_text("precious")

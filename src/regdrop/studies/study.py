@@ -17,7 +17,7 @@ from regdrop.studies.runner import run_jobs
 from regdrop.tasks.task import find_task
 from regdrop.training.folder import write
 from regdrop.training.machine import machine
-from regdrop.training.recipe import Recipe
+from regdrop.training.recipe import Recipe, holds_recipe
 from regdrop.training.summary import versions
 
 KL_CAVEAT = "The KL between sub-models is that of the validation part, at the weights that did best there."
@@ -74,11 +74,11 @@ def begin_study(out: Path, recipe: Recipe) -> None:
     Raises:
         RecipeError: it is that of another recipe.
     """
-    path, text = out / "recipe.yaml", recipe.to_yaml()
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
+    path = out / "recipe.yaml"
+    if path.is_file() and not holds_recipe(path, recipe):
         raise RecipeError(f"{path} differs from this recipe; pass another --out, or the same settings")
     out.mkdir(parents=True, exist_ok=True)
-    write(path, text)
+    write(path, recipe.to_yaml())
 
 
 def conclude(

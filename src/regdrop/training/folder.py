@@ -10,7 +10,7 @@ from pathlib import Path
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.errors import CheckpointError, RecipeError
 from regdrop.training.lock import LOCK, OWNER, FolderLock, is_first_process
-from regdrop.training.recipe import Recipe
+from regdrop.training.recipe import Recipe, holds_recipe
 from regdrop.training.summary import RunSummary
 
 MANIFEST = "manifest.json"
@@ -49,7 +49,7 @@ class RunFolder:
             RecipeError: the folder holds something and `resume` is false, or it holds another run.
         """
         if self.path.is_dir() and any(not self._is_leftover(file) for file in self.path.iterdir()):
-            self._check_same(_identity(recipe, seed), resume)
+            self._check_same(recipe, seed, resume)
         return RunSummary.from_json(self.summary.read_text()) if self.summary.is_file() else None
 
     def look(self) -> int:
@@ -74,19 +74,23 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if is_first_process():
             self.lock.acquire()
-            write(self.recipe, _identity(recipe, seed))
+            write(self.recipe, f"{_first_line(seed)}\n{recipe.to_yaml()}")
             self._remove(other for other in self._checkpoints() if other > step)
             self._remove_leftovers()
 
-    def _check_same(self, text: str, resume: bool) -> None:
+    def _check_same(self, recipe: Recipe, seed: int, resume: bool) -> None:
         if not resume:
             raise RecipeError(f"{self.path} is not empty; pass --resume to continue its run, or another --out")
         if not self.recipe.is_file():
             raise RecipeError(f"{self.path} is not the folder of a run: it has no recipe.yaml; pass another --out")
-        if self.recipe.read_text() != text:
+        if not self._is_of(seed) or not holds_recipe(self.recipe, recipe):
             raise RecipeError(
                 f"{self.recipe} differs from this recipe or seed; pass another --out, or the same settings"
             )
+
+    def _is_of(self, seed: int) -> bool:
+        with self.recipe.open(encoding="utf-8", errors="replace") as file:
+            return file.readline().rstrip() == _first_line(seed)
 
     def checkpoint(self, step: int) -> Path:
         """Where the checkpoint of a step lies."""
@@ -160,8 +164,9 @@ def _besides(*files: Path) -> list[Path]:
     return [beside for file in files for beside in file.parent.glob(f".{file.stem}.????????{file.suffix}")]
 
 
-def _identity(recipe: Recipe, seed: int) -> str:
-    return f"# regdrop train recipe.yaml --seed {seed}\n{recipe.to_yaml()}"
+def _first_line(seed: int) -> str:
+    """Of `recipe.yaml`, which says the seed that the recipe does not."""
+    return f"# regdrop train recipe.yaml --seed {seed}"
 
 
 def find_weights(path: Path) -> Path:

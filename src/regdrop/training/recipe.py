@@ -104,6 +104,21 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     return _typed({"name": name, **raw}, sections)
 
 
+def holds_recipe(path: Path, recipe: Recipe) -> bool:
+    """Whether a file holds this recipe, settings that it does not name having their defaults.
+
+    So a run begun before a setting was there can be continued. A file that cannot be read holds another recipe.
+
+    Example:
+        >>> holds_recipe(FOLDER / "digits_vit.yaml", load_recipe("digits_vit"))
+        True
+    """
+    try:
+        return load_recipe(path) == recipe
+    except RecipeError:
+        return False
+
+
 def _sections(task: str) -> dict[str, type[Any]]:
     found = find_task(task)
     return {"data": found.data, "model": found.model, "rdrop": RDropSettings, "train": TrainSettings}
