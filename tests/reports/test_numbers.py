@@ -18,7 +18,7 @@ from tiny import tiny_recipe
 def ends_of_curves(passes, folders):
     """First and last mean, spread and time of every quantity; `test_curves.py` holds them to the records."""
     arm = ArmRecords("", passes, tuple(map(read_records, folders)))
-    for quantity in (validation("accuracy"), validation("loss"), TASK_LOSS, KL, LEARNING_RATE):
+    for quantity in (*map(validation, ("accuracy", "ece", "loss")), TASK_LOSS, KL, LEARNING_RATE):
         for clock in ("step", "seconds"):
             if curves := quantity.curves(arm, clock):
                 mean, sd = band(curves)

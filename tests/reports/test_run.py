@@ -37,7 +37,7 @@ def test_the_page_says_what_the_run_came_to(finished):
     assert f"Of the weights of step {summary.best_step}" in text
     assert ("R-Drop, alpha = 4" if enabled else "without R-Drop") in text
     assert "regdrop train recipe.yaml --seed 2" in text
-    assert len([tag for tag, _ in tags if tag == "img"]) == (10 if enabled else 8)
+    assert len([tag for tag, _ in tags if tag == "img"]) == (12 if enabled else 10)
 
 
 def test_a_diagnosis_in_the_folder_is_shown(finished, capsys):
@@ -56,7 +56,7 @@ def test_a_run_that_is_not_finished_is_shown_with_its_records(finished):
     assert "not finished" in text
     assert "the last record is of step 6" in text
     assert "regdrop train recipe.yaml --seed 2 --out . --resume" in text
-    assert len([tag for tag, _ in tags if tag == "img"]) == (10 if enabled else 8)
+    assert len([tag for tag, _ in tags if tag == "img"]) == (12 if enabled else 10)
 
 
 def test_missing_records_and_damaged_summaries_are_named(finished):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import EvalPrediction
 
+from diagnostics.slow import reliability
 from regdrop.errors import DataError, RecipeError
 from regdrop.tasks.vision import TASK, ImageData, load_images
 from regdrop.tasks.vit import ViTModel
@@ -54,7 +55,7 @@ def test_a_path_for_the_embedded_digits_is_refused():
         load_images(ImageData("digits", validation=300, path="/some/where"), DIGITS, seed=0)
 
 
-def test_the_score_is_the_share_of_right_answers_and_the_loss_the_cross_entropy():
+def test_the_score_is_accuracy_and_calibration_error_and_the_loss_the_cross_entropy():
     logits, labels = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]), torch.tensor([1, 0, 0])
     kept = tuple(tensor.numpy() for tensor in TASK.condense(logits, labels))
     slow = (
@@ -64,5 +65,7 @@ def test_the_score_is_the_share_of_right_answers_and_the_loss_the_cross_entropy(
         )
         / 3
     )
-    assert TASK.score(EvalPrediction(kept, labels.numpy()), []) == {"accuracy": pytest.approx(2 / 3)}
+    ece, _ = reliability(logits, labels, 15)
+    found = TASK.score(EvalPrediction(kept, labels.numpy()), [])
+    assert found == {"accuracy": pytest.approx(2 / 3), "ece": pytest.approx(ece, abs=1e-6)}
     assert (kept[0].mean(), kept[1].sum()) == (pytest.approx(slow), 3)

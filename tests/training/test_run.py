@@ -76,7 +76,7 @@ def test_the_best_weights_are_chosen_on_validation(tmp_path):
     summary = train(tiny_recipe(train__steps=12, train__eval_every=3, train__learning_rate=0.03), tmp_path / "run")
     best = max(evaluations(tmp_path / "run"), key=lambda line: line["eval_accuracy"])  # the first of equals
     assert summary.best_step == best["step"]
-    assert summary.validation == {"accuracy": best["eval_accuracy"], "loss": best["eval_loss"]}
+    assert summary.validation == {key: best[f"eval_{key}"] for key in ("accuracy", "ece", "loss")}
     assert evaluate(
         load_recipe(tmp_path / "run"), tmp_path / "run", split="validation", progress=False
     ) == pytest.approx(summary.validation)
@@ -253,4 +253,4 @@ def test_real_colour_images_from_a_zip(tmp_path):
     settings = {"data.source": "folder", "data.path": CIFAR / "test.zip", "data.train_limit": 200, "train.steps": 2}
     small = {"model.width": 16, "model.depth": 1, "model.heads": 2, "train.batch_size": 20, "train.micro_batch": 20}
     recipe = load_recipe("cifar10_vit", [f"--{key}={value}" for key, value in (settings | small).items()])
-    assert set(train(recipe, tmp_path / "run").test) == {"accuracy", "loss"}
+    assert set(train(recipe, tmp_path / "run").test) == {"accuracy", "ece", "loss"}

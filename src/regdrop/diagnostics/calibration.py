@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from regdrop.diagnostics.consistency import exact
-from regdrop.losses.shapes import Float, Int
+from regdrop.losses.shapes import Bool, Float, Int
+
+BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,19 @@ class CalibrationSums:
             target: class of each item.
         """
         confidence, choice = exact(logits).softmax(-1).max(-1)
-        right = choice == target.to(choice.device)
-        rows = torch.stack([torch.ones_like(confidence), confidence, right.to(confidence.dtype)], 1).cpu()
+        self.count(confidence, choice == target.to(choice.device))
+
+    def count(self, confidence: Float[Tensor, " items"], right: Bool[Tensor, " items"]) -> None:
+        """Count some items in by what their logits came to.
+
+        Args:
+            confidence: probability of the most likely class; NaN makes the error NaN.
+            right: whether that class is the item's.
+        """
+        sure = exact(confidence).cpu()
+        rows = torch.stack([torch.ones_like(sure), sure, right.to(sure)], 1)
         bins = len(self._sums)
-        place = (rows[:, 1] * bins).long().clamp(max=bins - 1)
+        place = (sure * bins).long().clamp(0, bins - 1)
         self._sums.index_add_(0, place, rows)
 
     def result(self) -> Calibration:

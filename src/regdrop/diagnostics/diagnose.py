@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from regdrop.diagnostics.batches import BatchReader, Items, LabelledBatch
-from regdrop.diagnostics.calibration import CalibrationSums
+from regdrop.diagnostics.calibration import BINS, CalibrationSums
 from regdrop.diagnostics.consistency import ConsistencySums
 from regdrop.diagnostics.diagnosis import Diagnosis
 from regdrop.diagnostics.layers import active_layers, layer_noise
@@ -26,7 +26,7 @@ def diagnose(
     batches: Iterable[Any],
     *,
     passes: int = 8,
-    bins: int = 15,
+    bins: int = BINS,
     task: HeadName | None = None,
     labels: str = "labels",
     ignore_index: int = -100,

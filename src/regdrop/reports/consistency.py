@@ -17,7 +17,7 @@ from regdrop.reports.pictures.reliability import draw_reliability
 from regdrop.reports.reading import read_diagnosis
 from regdrop.studies.findings import finding
 from regdrop.studies.jobs import run_folder
-from regdrop.studies.metrics import Metric
+from regdrop.studies.metrics import ECE, Metric
 from regdrop.studies.result import StudyResult
 from regdrop.studies.statistics import paired_difference, spread
 
@@ -29,7 +29,7 @@ QUANTITIES: dict[Metric, Callable[[Diagnosis], float]] = {
         lambda found: found.consistency.pairwise_disagreement
     ),
     Metric("loss_gap", "loss gap", "nats", 1, 4, False): lambda found: found.consistency.loss_gap,
-    Metric("ece", "calibration error", "%", 100, 2, False): lambda found: found.calibration.ece,
+    ECE: lambda found: found.calibration.ece,
 }
 NOTE = (
     "KL, total variation and disagreement are between pairs of sub-models, drawn by dropout from the best weights of "

@@ -36,6 +36,7 @@ class Metric:
 
 
 ACCURACY = Metric("accuracy", "accuracy", "%", 100.0, 2, higher_is_better=True)
+ECE = Metric("ece", "calibration error", "%", 100.0, 2, higher_is_better=False)
 LOSS = Metric("loss", "loss", "nats", 1.0, 4, higher_is_better=False)
 SUBMODEL_KL = Metric("submodel_kl", "KL between sub-models", "nats", 1.0, 4, higher_is_better=False)
 SECONDS = Metric("seconds", "training time", "s", 1.0, 1, higher_is_better=False)
@@ -55,7 +56,7 @@ TEXT = (
     Metric("bits_per_character", "bits a character", "", 1.0, 4, higher_is_better=False),
 )
 
-KNOWN = {metric.key: metric for metric in (ACCURACY, *TEXT, SUBMODEL_KL, LOSS, SECONDS)}
+KNOWN = {metric.key: metric for metric in (ACCURACY, *TEXT, ECE, SUBMODEL_KL, LOSS, SECONDS)}
 
 
 def metric(key: str) -> Metric:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from regdrop.errors import InputError, RecipeError
-from regdrop.tasks.answers import class_answers, number_answers
+from regdrop.tasks.answers import calibration_error, class_answers, number_answers
 from regdrop.tasks.bpe import BOS, EOS, SPECIAL, train_bpe
 from regdrop.tasks.encoder import EncoderModel, build_encoder, load_pretrained
 from regdrop.tasks.glue import GLUE, GlueName, glue_score
@@ -123,16 +123,19 @@ def _tokenizer(texts: Sequence[Any], model: EncoderModel) -> Tokenizer:
     return tokenizer
 
 
-def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
     return number_answers(logits, labels) if labels.is_floating_point() else class_answers(logits, labels)
 
 
 def _score(evaluation: EvalPrediction, part: Dataset[Any]) -> dict[str, float]:
-    """GLUE's metrics of the task that the part is of."""
+    """GLUE's metrics of the task that the part is of, and the calibration error where there are classes."""
     if not isinstance(part, SentenceDataset):
         raise InputError(f"a {type(part).__name__} has no task of GLUE; pass a part that load_sentences made")
-    answers, labels = evaluation.predictions[2], evaluation.label_ids
-    return {metric: glue_score(metric, answers, labels) for metric in part.glue.metrics}
+    kept, labels = evaluation.predictions, evaluation.label_ids
+    found = {metric: glue_score(metric, kept[2], labels) for metric in part.glue.metrics}
+    if part.glue.classes > 1:
+        found["ece"] = calibration_error(kept[2], kept[3], labels)
+    return found
 
 
 TASK = Task(

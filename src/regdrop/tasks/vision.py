@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
-from regdrop.tasks.answers import class_answers
+from regdrop.tasks.answers import calibration_error, class_answers
 from regdrop.tasks.images import ImageDataset, LabelledImages, collate, hold_out
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
 from regdrop.tasks.sources.cifar import read_cifar
@@ -98,7 +98,9 @@ def _check_fit(images: LabelledImages, model: ViTModel) -> None:
 
 
 def _score(evaluation: EvalPrediction, _part: Dataset[Any]) -> dict[str, float]:
-    return {"accuracy": float(np.mean(evaluation.predictions[2] == evaluation.label_ids))}
+    _, _, choices, confidences = evaluation.predictions
+    labels = evaluation.label_ids
+    return {"accuracy": float(np.mean(choices == labels)), "ece": calibration_error(choices, confidences, labels)}
 
 
 TASK = Task(
