@@ -1,7 +1,11 @@
 """What a paired difference means, in sentences that carry their own limits."""
 
+from typing import Literal
+
 from regdrop.studies.metrics import SECONDS, Metric
 from regdrop.studies.statistics import PairedDifference, smallest_p_value
+
+Verdict = Literal["better", "worse", "unclear", "not shown"]
 
 
 def finding(metric: Metric, difference: PairedDifference, treatment: str, reference: str) -> str:
@@ -29,12 +33,29 @@ def finding(metric: Metric, difference: PairedDifference, treatment: str, refere
         return f"{head}: {size} in {seeds}: no spread, so nothing is shown; run more seeds."
     interval = f"95 % interval {metric.show(difference.low, '+')} to {metric.show(difference.high, '+')}"
     p_value = f"{_bootstrap(metric, difference)}{_p_value(difference)}"
+    match verdict(metric, difference):
+        case "not shown":
+            return f"{head}: no difference shown ({size} in {seeds}; the {interval} contains 0; {p_value})."
+        case "unclear":
+            return f"{head}: unclear ({size} in {seeds}; the {interval} leaves 0 out, but {p_value})."
+        case direction:
+            return f"{head}: {direction} by {size} ({seeds}; the {interval} leaves 0 out; {p_value})."
+
+
+def verdict(metric: Metric, difference: PairedDifference) -> Verdict:
+    """Which way a difference points, where it points anywhere; "unclear" where interval and exact test disagree.
+
+    Example:
+        >>> from regdrop.studies.metrics import LOSS
+        >>> from regdrop.studies.statistics import paired_difference
+        >>> verdict(LOSS, paired_difference({0: 0.7, 1: 0.9, 2: 0.8}, {0: 1.0, 1: 1.1, 2: 1.2}))
+        'not shown'
+    """
     if not difference.shown:
-        return f"{head}: no difference shown ({size} in {seeds}; the {interval} contains 0; {p_value})."
+        return "not shown"
     if difference.p_value > max(0.05, smallest_p_value(len(difference.seeds))):
-        return f"{head}: unclear ({size} in {seeds}; the {interval} leaves 0 out, but {p_value})."
-    verdict = "better" if (difference.mean > 0) == metric.higher_is_better else "worse"
-    return f"{head}: {verdict} by {size} ({seeds}; the {interval} leaves 0 out; {p_value})."
+        return "unclear"
+    return "better" if (difference.mean > 0) == metric.higher_is_better else "worse"
 
 
 def cost(treatment: str, reference: str, treatment_seconds: float, reference_seconds: float) -> str:
