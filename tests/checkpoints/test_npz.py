@@ -89,6 +89,7 @@ LIES = {
     "less than is there": header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}\n") + bytes(8),
     "negative": header("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -2)}\n") + bytes(8),
     "empty": header("{'descr': '<f4', 'fortran_order': False, 'shape': (0,)}\n"),
+    "no end": header("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)\n") + bytes(4),
     "no shape": header("{'descr': '<f4', 'fortran_order': False}\n"),
     "code": header("__import__('os').system('true')\n"),
     "deep": header("(" * 9000 + ")" * 9000),

@@ -3,6 +3,7 @@
 import math
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -15,6 +16,8 @@ from regdrop.errors import CheckpointError
 
 _SUFFIX = ".npy"
 _CHUNK = 1 << 20
+# What NumPy raises on a header that is damaged.
+_HEADER_DAMAGE = (TokenError, SyntaxError, RecursionError, MemoryError)
 
 
 def read_npz(path: Path) -> StateDict:
@@ -49,7 +52,7 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> torch.Tensor:
             shape, fortran_order, dtype = _header(member)
             _check_array(key, shape, dtype, entry.file_size - member.tell())
             data = _bytes(member, math.prod(shape) * dtype.itemsize)
-    except (*DAMAGE, SyntaxError, RecursionError, MemoryError) as error:
+    except (*DAMAGE, *_HEADER_DAMAGE) as error:
         raise CheckpointError(f"key {key} is damaged ({error})") from error
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
     return torch.from_numpy(array.astype(dtype.newbyteorder("="), copy=False))
