@@ -1,6 +1,9 @@
 """Files from strangers: whole ones to begin with, ways to damage them, and the readers that may only refuse them."""
 
+import gzip
 import io
+import pickle
+import struct
 import tempfile
 import time
 import zipfile
@@ -10,10 +13,12 @@ import numpy as np
 from PIL import Image
 from timm.models.vision_transformer import VisionTransformer
 
+from regdrop.checkpoints.pdparams import read_pdparams
 from regdrop.checkpoints.vit import load_vit, save_vit
 from regdrop.errors import RDropError
 from regdrop.reports.records import read_records
 from regdrop.tasks.sources.folder import decode, read_folder
+from regdrop.tasks.sources.idx import read_idx
 from regdrop.tasks.sources.jsonl import read_jsonl
 from regdrop.training.recipe import load_recipe, recipe_text
 from regdrop.training.summary import RunSummary
@@ -52,9 +57,31 @@ def checkpoint(suffix):
         return path.read_bytes()
 
 
+def idx():
+    """The labels of three digits, as MNIST has them."""
+    return struct.pack(">HBBI", 0, 8, 1, 3) + bytes((4, 0, 9))
+
+
 def _image(path):
     with path.open("rb") as file:
         decode(path.name, file, 3, 8)
+
+
+def pickled():
+    """The tiny ViT as Paddle pickles it, in each protocol."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "vit.pdparams")
+        path.write_bytes(checkpoint("pdparams"))
+        state = {key: weight.numpy() for key, weight in read_pdparams(path).items()}
+    return [pickle.dumps(state, protocol) for protocol in (2, 3, 4)]
+
+
+def packed():
+    """The tiny ViT as `numpy.savez_compressed` packs it."""
+    file = io.BytesIO()
+    with np.load(io.BytesIO(checkpoint("npz"))) as arrays:
+        np.savez_compressed(file, **arrays)
+    return [file.getvalue()]
 
 
 # Name of the file: how a whole one is made, how it is read.
@@ -63,10 +90,20 @@ KINDS = {
     "rows.jsonl": (lambda: b'{"text": "good", "label": 1}\n' * 3, lambda p: read_jsonl(p, {"text": str, "label": int})),
     "records.jsonl": (lambda: RECORD * 3, lambda p: read_records(p.parent)),
     "summary.json": (lambda: SUMMARY, lambda p: RunSummary.from_json(p.read_text(errors="replace"))),
+    "labels-idx1-ubyte": (idx, read_idx),
+    "labels-idx1-ubyte.gz": (lambda: gzip.compress(idx()), read_idx),
     "images.zip": (archive, lambda p: read_folder(str(p), 8, 3)),
     **{f"image.{kind}": (lambda kind=kind: picture(kind), _image) for kind in PICTURES},
     **{f"vit.{suffix}": (lambda suffix=suffix: checkpoint(suffix), load_vit) for suffix in CHECKPOINTS},
 }
+
+
+MORE = {"vit.pdparams": pickled, "vit.npz": packed}
+
+
+def whole_files(name):
+    """Whole files of a kind, in each form it has."""
+    return [KINDS[name][0](), *MORE.get(name, list)()]
 
 
 def damaged(content, edits):
