@@ -21,7 +21,8 @@ from benchmarks.records import markdown, write, write_json
 from regdrop import linear_r_drop_loss, r_drop_loss
 from regdrop.studies.cost.machine import Watch, describe
 from regdrop.studies.cost.memory import peak_extra_bytes
-from regdrop.studies.cost.timing import Case, give_memory_back, interleaved, keep_memory_warm
+from regdrop.studies.cost.timing import Case, interleaved, keep_memory_warm
+from regdrop.training.peak import give_memory_back
 
 COMMAND = "python -m benchmarks.linear"
 FLOOR = "three matmuls"

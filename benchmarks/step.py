@@ -20,8 +20,9 @@ from regdrop.studies.cost.costs import Cost
 from regdrop.studies.cost.machine import Watch, describe
 from regdrop.studies.cost.memory import peak_extra_bytes
 from regdrop.studies.cost.step import step_case
-from regdrop.studies.cost.timing import Case, give_memory_back, interleaved, keep_memory_warm
+from regdrop.studies.cost.timing import Case, interleaved, keep_memory_warm
 from regdrop.studies.cost.ways import WAYS
+from regdrop.training.peak import give_memory_back
 
 COMMAND = "python -m benchmarks.step"
 BY_NAME = {way.name: way for way in WAYS}

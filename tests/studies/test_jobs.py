@@ -89,6 +89,10 @@ def test_an_outcome_keeps_test_and_validation_apart():
     assert outcome_of(SUMMARY) == Outcome(3, {"accuracy": 0.4, "loss": 1.0, "seconds": 2.0}, None, {"accuracy": 0.5})
 
 
+def test_the_peak_of_memory_is_a_cost_where_it_is_known():
+    assert outcome_of(dataclasses.replace(SUMMARY, peak_bytes=70)).metrics["peak_bytes"] == 70
+
+
 def test_what_was_measured_aside_of_the_validation_part_is_among_the_metrics():
     watched = dataclasses.replace(SUMMARY, validation={"accuracy": 0.5, "submodel_kl": 0.1})
     assert outcome_of(watched).metrics["submodel_kl"] == 0.1

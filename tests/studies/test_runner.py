@@ -25,7 +25,7 @@ def test_outcomes_are_the_test_metrics_and_seconds_of_the_summaries(tmp_path):
     assert [outcome.seed for outcome in outcomes] == [3, 1]
     for one, outcome in zip(jobs, outcomes, strict=True):
         summary = RunSummary.from_json((one.folder / "summary.json").read_text())
-        assert outcome.metrics == {**summary.test, "seconds": summary.seconds}
+        assert outcome.metrics == {**summary.test, "seconds": summary.seconds, "peak_bytes": summary.peak_bytes}
         assert outcome.failure is None
 
 
@@ -47,7 +47,8 @@ def test_a_run_that_meets_nan_is_recorded_and_the_next_one_starts(tmp_path, caps
     assert finished.failure is None
     told = capsys.readouterr().err
     assert f"broken, seed 0: failed ({failed.failure})" in told
-    assert f"sound, seed 0: test accuracy (%) {100 * finished.metrics['accuracy']:.2f}, loss (nats)" in told
+    accuracy, ece = (f"{100 * finished.metrics[key]:.2f}" for key in ("accuracy", "ece"))
+    assert f"sound, seed 0: test accuracy (%) {accuracy}, calibration error (%) {ece}, loss (nats)" in told
 
 
 def test_the_disk_may_fail_one_run_alone(tmp_path):

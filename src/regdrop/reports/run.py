@@ -18,7 +18,7 @@ from regdrop.reports.pictures.learning import CLOCKS, draw_panel, quantities_of,
 from regdrop.reports.reading import SUMMARY, read_diagnosis, read_summary
 from regdrop.reports.records import RECORDS, read_records
 from regdrop.reports.writing import write_page
-from regdrop.studies.metrics import SECONDS, metric, metric_order
+from regdrop.studies.metrics import PEAK_BYTES, SECONDS, Metric, metric, metric_order
 from regdrop.training.recipe import load_recipe, recipe_text
 from regdrop.training.summary import RunSummary
 
@@ -118,11 +118,16 @@ def _best(summary: RunSummary) -> str:
 
 def _figures(summary: RunSummary) -> tuple[KeyFigure, ...]:
     shown = [metric(key) for key in metric_order(summary.test)]
+    costs = {SECONDS: summary.seconds, PEAK_BYTES: summary.peak_bytes}
     figures = [
         KeyFigure(f"{column.show(summary.test[column.key])} {column.unit}".strip(), f"test {column.name}")
         for column in shown
     ]
-    return (*figures, KeyFigure(f"{SECONDS.show(summary.seconds)} s", SECONDS.name, "with the evaluations in between"))
+    return (*figures, *(_cost(column, value) for column, value in costs.items() if value is not None))
+
+
+def _cost(column: Metric, value: float) -> KeyFigure:
+    return KeyFigure(f"{column.show(value)} {column.unit}", column.name, "with the evaluations in between")
 
 
 def _outcome(summary: RunSummary) -> Table:

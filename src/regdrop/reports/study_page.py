@@ -13,7 +13,7 @@ from regdrop.reports.pictures.learning import CLOCKS, draw_panel, learning_curve
 from regdrop.reports.pictures.sweep import draw_sweep
 from regdrop.reports.tables import arm_table, contrast_table, grid_table, interval, versus
 from regdrop.studies.findings import count_seeds
-from regdrop.studies.metrics import SECONDS, Metric, metric
+from regdrop.studies.metrics import COSTS, PEAK_BYTES, SECONDS, Metric, metric
 from regdrop.studies.result import Contrast, StudyResult
 from regdrop.studies.statistics import spread
 
@@ -86,7 +86,7 @@ def _cost(study: StudyResult, contrast: Contrast) -> KeyFigure:
 
 
 def _factor_sections(study: StudyResult) -> list[Section]:
-    shown = [metric(key) for key in study.metrics if key != SECONDS.key]
+    shown = [metric(key) for key in study.metrics if key not in COSTS]
     if len(study.factors) == 2:
         return [Section("Over the grid", tables=tuple(grid_table(study, column.key) for column in shown))]
     if len(study.factors) != 1:
@@ -115,7 +115,7 @@ def _curve(quantity: Quantity, arms: Sequence[ArmRecords], clock: Clock) -> Pane
 
 
 def _dots(study: StudyResult) -> Section:
-    panels = tuple(_dot_panel(study, metric(key)) for key in study.metrics)
+    panels = tuple(_dot_panel(study, metric(key)) for key in study.metrics if key != PEAK_BYTES.key)
     note = "A dot a run, a bar the mean of an arm; grey lines join the runs of one seed. The last picture is the cost."
     return Section("Every seed", panels=panels, picture="seeds.png", note=note)
 

@@ -11,7 +11,7 @@ NOTHING = "-"
 
 
 def arm_table(study: StudyResult) -> Table:
-    """One row an arm: every test metric and the training time as mean ± sample standard deviation over seeds.
+    """One row an arm: every test metric and what training cost as mean ± sample standard deviation over seeds.
 
     Where the validation part chooses an arm, the metric it chooses by stands in front. Compute is what the arm's passes
     come to beside the recipe's run without R-Drop.

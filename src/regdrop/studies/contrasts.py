@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from regdrop.studies.findings import finding
-from regdrop.studies.metrics import SECONDS, metric, metric_order
+from regdrop.studies.metrics import COSTS, metric, metric_order
 from regdrop.studies.result import ArmResult, Contrast
 from regdrop.studies.statistics import paired_difference
 
@@ -14,7 +14,7 @@ def contrast_arms(pairs: Iterable[tuple[ArmResult, ArmResult]]) -> tuple[Contras
         _contrast(treatment, reference, key)
         for treatment, reference in pairs
         for key in _shared_metrics(treatment, reference)
-        if key != SECONDS.key
+        if key not in COSTS
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from regdrop.studies.metrics import SECONDS, SUBMODEL_KL
+from regdrop.studies.metrics import PEAK_BYTES, SECONDS, SUBMODEL_KL
 from regdrop.training.folder import write
 from regdrop.training.recipe import Recipe
 from regdrop.training.summary import RunSummary
@@ -38,7 +38,7 @@ class Outcome:
     Attributes:
         seed: of the run.
         metrics: of its best weights on the test part, their `submodel_kl` where it was measured, and `seconds`, the
-            time spent training; empty where it failed.
+            time spent training, and `peak_bytes`, the memory of that where it is known; empty where it failed.
         failure: why there is nothing to average, None where there is.
         validation: metrics of the same weights on the validation part, which chose them.
     """
@@ -68,7 +68,10 @@ def outcome_of(summary: RunSummary) -> Outcome:
     if wrong:
         return Outcome(summary.seed, {}, "; ".join(wrong))
     aside = {key: value for key, value in summary.validation.items() if key == SUBMODEL_KL.key}
-    return Outcome(summary.seed, {**summary.test, **aside, SECONDS.key: summary.seconds}, validation=summary.validation)
+    costs: dict[str, float] = {SECONDS.key: summary.seconds}
+    if summary.peak_bytes is not None:
+        costs[PEAK_BYTES.key] = summary.peak_bytes
+    return Outcome(summary.seed, {**summary.test, **aside, **costs}, validation=summary.validation)
 
 
 @contextmanager

@@ -40,6 +40,8 @@ ECE = Metric("ece", "calibration error", "%", 100.0, 2, higher_is_better=False)
 LOSS = Metric("loss", "loss", "nats", 1.0, 4, higher_is_better=False)
 SUBMODEL_KL = Metric("submodel_kl", "KL between sub-models", "nats", 1.0, 4, higher_is_better=False)
 SECONDS = Metric("seconds", "training time", "s", 1.0, 1, higher_is_better=False)
+PEAK_BYTES = Metric("peak_bytes", "peak memory", "MB", 1e-6, 0, higher_is_better=False)
+COSTS = (SECONDS.key, PEAK_BYTES.key)  # of training, not results: shown, never compared as better or worse
 # Stored as fractions, shown a hundredfold as their papers do; BLEU is stored as sacreBLEU gives it, 0 to 100.
 TEXT = (
     Metric("f1", "F1", "%", 100.0, 2, higher_is_better=True),
@@ -56,7 +58,7 @@ TEXT = (
     Metric("bits_per_character", "bits a character", "", 1.0, 4, higher_is_better=False),
 )
 
-KNOWN = {metric.key: metric for metric in (ACCURACY, *TEXT, ECE, SUBMODEL_KL, LOSS, SECONDS)}
+KNOWN = {metric.key: metric for metric in (ACCURACY, *TEXT, ECE, SUBMODEL_KL, LOSS, SECONDS, PEAK_BYTES)}
 
 
 def metric(key: str) -> Metric:
@@ -70,11 +72,11 @@ def metric(key: str) -> Metric:
 
 
 def metric_order(keys: Iterable[str]) -> list[str]:
-    """Each key once, in the order to show them: what the task is about, then the loss, then the time.
+    """Each key once, in the order to show them: what the task is about, then the loss, then what it cost.
 
     Example:
         >>> metric_order(["seconds", "loss", "f1", "loss", "accuracy"])
         ['f1', 'accuracy', 'loss', 'seconds']
     """
-    last = [LOSS.key, SECONDS.key]
+    last = [LOSS.key, *COSTS]
     return sorted(dict.fromkeys(keys), key=lambda key: last.index(key) if key in last else -1)

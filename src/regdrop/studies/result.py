@@ -45,7 +45,7 @@ class ArmResult:
         return tuple(outcome for outcome in self.outcomes if outcome.failure is None)
 
     def values(self, key: str) -> dict[int, float]:
-        """Seed -> value of a metric on the test part, or of the training time, over the runs that did not fail."""
+        """Seed -> value of a metric on the test part, or of a cost of training, over the runs that did not fail."""
         return {outcome.seed: outcome.metrics[key] for outcome in self.finished if key in outcome.metrics}
 
     def validation(self, key: str) -> dict[int, float]:
@@ -110,7 +110,7 @@ class StudyResult:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics of the test part that the runs report, the training time last."""
+        """The metrics of the test part that the runs report, what they cost last."""
         return tuple(metric_order(key for arm in self.arms for outcome in arm.finished for key in outcome.metrics))
 
     @property

@@ -4,22 +4,23 @@ import logging
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from accelerate import PartialState
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
-from transformers import TrainerCallback, set_seed
+from transformers import set_seed
 from transformers.integrations import TensorBoardCallback
 
 from regdrop.errors import RecipeError, StoppedError
 from regdrop.tasks.pretrained import without_bars
 from regdrop.tasks.task import Splits, Task, find_task
+from regdrop.training.bookkeeping import Bookkeeping
 from regdrop.training.consistency import ConsistencyMonitor
 from regdrop.training.evaluation import score
 from regdrop.training.final_weights import keep_final, kept_checkpoints
 from regdrop.training.folder import RunFolder, write
 from regdrop.training.memory import memory_advice
+from regdrop.training.peak import PeakMemory
 from regdrop.training.plain import PlainLoss
 from regdrop.training.progress import TrainingProgress
 from regdrop.training.recipe import Recipe
@@ -77,8 +78,8 @@ def _train(recipe: Recipe, folder: RunFolder, seed: int, progress: bool) -> RunS
     if not step:
         task.load_pretrained(model, recipe.model)
     run = _Run(recipe, seed, folder, task, task.load(recipe.data, recipe.model, seed), model)
-    seconds = _fit(run, step, progress)
-    summary = _conclude(run, seconds, progress)
+    effort = _fit(run, step, progress)
+    summary = _conclude(run, effort, progress)
     if PartialState().is_main_process:  # each has a clock of its own
         write(folder.summary, summary.to_json())
     PartialState().wait_for_everyone()  # no one reads the folder before it is complete
@@ -97,10 +98,18 @@ class _Run:
     model: nn.Module
 
 
-def _fit(run: _Run, step: int, progress: bool) -> float:
-    """Train from a step to the last; returns the seconds that took over all sessions."""
+@dataclass(frozen=True, slots=True)
+class _Effort:
+    """What the training of a run took: seconds over all its sessions, peak memory in the last."""
+
+    seconds: float
+    peak_bytes: int | None
+
+
+def _fit(run: _Run, step: int, progress: bool) -> _Effort:
+    """Train from a step to the last."""
     if step == run.recipe.train.steps:
-        return RecordWriter(run.folder.records, step).seconds
+        return _Effort(RecordWriter(run.folder.records, step).seconds, None)
     trainer = _trainer(run, step)
     with ExitStack() as cleanup:
         cleanup.enter_context(without_bars())
@@ -116,17 +125,19 @@ def _fit(run: _Run, step: int, progress: bool) -> float:
         records = RecordWriter(run.folder.records, step)
         board = cleanup.enter_context(SummaryWriter(str(run.folder.tensorboard), purge_step=step + 1))
         stop = cleanup.enter_context(StopRequest(trainer))
-        callbacks = [records, TensorBoardCallback(board), _Bookkeeping(run, trainer), stop]
+        books = Bookkeeping(run.folder, run.recipe.train.eval_every, trainer)
+        callbacks = [records, TensorBoardCallback(board), books, stop]
         if progress:
             callbacks.append(cleanup.enter_context(TrainingProgress()))
         for callback in callbacks:
             trainer.add_callback(callback)
+        peak = PeakMemory()
         trainer.train(resume_from_checkpoint=str(run.folder.checkpoint(step)) if step else None)
     if stop.agreed:
         raise StoppedError(
             f"stopped and saved after step {trainer.state.global_step}; continue with --resume", stop.agreed
         )
-    return records.seconds
+    return _Effort(records.seconds, peak.bytes)
 
 
 def _warn_of_processes(folder: RunFolder, step: int) -> None:
@@ -162,7 +173,7 @@ def _trainer(run: _Run, step: int) -> TaskTrainer:
     return TaskTrainer(run.task, run.splits, run.model, arguments, settings, plain=plain, monitor=monitor)
 
 
-def _conclude(run: _Run, seconds: float, progress: bool) -> RunSummary:
+def _conclude(run: _Run, effort: _Effort, progress: bool) -> RunSummary:
     """Keep the final weights and score them on the test part."""
     recipe = run.recipe
     step, validation = keep_final(recipe, run.folder, run.model, run.splits, progress=progress)
@@ -175,26 +186,7 @@ def _conclude(run: _Run, seconds: float, progress: bool) -> RunSummary:
         validation=validation,
         test=score(recipe, run.model, run.splits, "test", progress=progress),
         signatures=run.task.signatures(recipe.data),
-        seconds=round(seconds, 2),
+        seconds=round(effort.seconds, 2),
         versions=versions(),
+        peak_bytes=effort.peak_bytes,
     )
-
-
-class _Bookkeeping(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """Tell the training data which epoch begins, and seal what was saved."""
-
-    def __init__(self, run: _Run, trainer: TaskTrainer) -> None:
-        self._folder = run.folder
-        self._every = run.recipe.train.eval_every
-        self._trainer = trainer
-
-    def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
-        self._trainer.begin_epoch(int(state.epoch))
-
-    def on_save(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
-        PartialState().wait_for_everyone()  # until each process has saved its random state
-        if state.is_world_process_zero:
-            # A pickle that nothing reads.
-            (self._folder.checkpoint(state.global_step) / "training_args.bin").unlink()
-            self._folder.seal(state.global_step)
-            self._folder.drop_extra(state.global_step, self._every)

@@ -26,6 +26,10 @@ class RunSummary:
         signatures: how the metrics are computed that tools disagree about.
         seconds: spent training, with the evaluations in between, over all sessions of the run.
         versions: of Python and the packages that decide the numbers.
+        peak_bytes: the most memory held at once while training, evaluations in between included, in the last session of
+            the run and its main process: what of the process is resident, or with CUDA what tensors hold on its
+            device; None where the system does not tell, where that session made no step, and in summaries from before
+            it was measured.
         finished: always true; the file is written when all is done.
     """
 
@@ -39,6 +43,7 @@ class RunSummary:
     signatures: dict[str, str]
     seconds: float
     versions: dict[str, str]
+    peak_bytes: int | None = None
     finished: bool = True
 
     def to_json(self) -> str:
@@ -54,7 +59,7 @@ class RunSummary:
         """
         try:
             values = json.loads(text)
-            return cls(**{field.name: values[field.name] for field in fields(cls)})
+            return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"not the summary of a finished run ({error!r}); train again") from error
 

@@ -1,16 +1,15 @@
 """Peak extra memory of one run, in a process of its own."""
 
 import ctypes
-import gc
 import multiprocessing
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import torch
 
 from regdrop.studies.cost.timing import Case
+from regdrop.training.peak import PeakMemory
 
 M_MMAP_THRESHOLD, MAPPED_FROM_BYTES = -3, 1 << 16  # of glibc's mallopt
 
@@ -32,7 +31,7 @@ def peak_extra_bytes(make: Callable[..., Case], *args: object) -> int | None:
         return pool.submit(_measure, make, args).result()
 
 
-def _measure(make: Callable[..., Case], args: tuple[object, ...]) -> int:
+def _measure(make: Callable[..., Case], args: tuple[object, ...]) -> int | None:
     if sys.platform == "linux":  # what is freed goes back at once, so that no gaps between what is held are counted
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
     case = make(*args)
@@ -41,25 +40,6 @@ def _measure(make: Callable[..., Case], args: tuple[object, ...]) -> int:
         case.prepare()
         case.run()
     case.prepare()
-    gc.collect()
-    return _peak_of_device(case) if torch.cuda.is_available() else _peak_of_process(case)
-
-
-def _peak_of_device(case: Case) -> int:
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
+    peak = PeakMemory()
     case.run()
-    return torch.cuda.max_memory_allocated() - before
-
-
-def _peak_of_process(case: Case) -> int:
-    ctypes.CDLL(None).malloc_trim(0)
-    before = _resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
-    case.run()
-    return max(0, _resident("VmHWM") - before)
-
-
-def _resident(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
+    return peak.extra_bytes

@@ -1,7 +1,6 @@
 """Interleaved timing: every case once a round, so that a slow moment of the machine hits all of them alike."""
 
 import ctypes
-import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,13 +40,6 @@ def keep_memory_warm() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def give_memory_back() -> None:
-    """Return what the allocator kept, so that the next size or a fresh process finds room (Linux)."""
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def interleaved(
