@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regdrop.errors import RecipeError
+from regdrop.tasks.cnn import CNNModel
 from regdrop.tasks.vision import ImageData
 from regdrop.tasks.vit import ViTModel
 from regdrop.training.recipe import MAX_CHARACTERS, load_recipe, recipe_names
@@ -119,3 +120,26 @@ def test_no_text_causes_any_other_error(tmp_path_factory, text):
 
 def test_a_recipe_is_plain_yaml():
     assert yaml.safe_load(PLAIN.to_yaml()) == PLAIN.to_dict()
+
+
+def test_the_architecture_decides_the_keys_of_the_model(tmp_path):
+    recipe = load_recipe("fashion_mnist_cnn", ["--model.dropout", "0.2"])
+    assert (type(recipe.model), recipe.model.dropout) == (CNNModel, 0.2)
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    assert dataclasses.replace(load_recipe(tmp_path), name=recipe.name) == recipe
+    assert load_recipe("digits_vit", ["--model.architecture", "vit"]) == load_recipe("digits_vit")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("fashion_mnist_cnn", ["--model.patch_size", "7"], "unknown key 'model.patch_size'"),
+        ("fashion_mnist_vit", ["--model.architecture", "cnn"], "unknown key 'model.patch_size'"),
+        ("fashion_mnist_vit", ["--model.architecture", "cmn"], "unknown model.architecture 'cmn': did you mean 'cnn'"),
+        ("fashion_mnist_vit", ["--model.architecture", "null"], "unknown model.architecture 'null'"),
+        ("sst2_scratch", ["--model.architecture", "cnn"], "model.architecture"),
+    ],
+)
+def test_keys_of_another_architecture_and_unknown_ones_are_refused(name, settings, words):
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(name, settings)

@@ -1,7 +1,7 @@
 """What a task is, and where each one lives."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ class Task:
     Attributes:
         data: dataclass of the recipe's `data` section.
         model: dataclass of the recipe's `model` section.
+        models: the dataclasses to choose from by `model.architecture`, that of `model` among them; empty where `model`
+            is the only one.
         load: `(data, model, seed) -> Splits`.
         build: `(model) -> nn.Module`, whose forward takes the collated batch and returns `loss` and `logits`.
         condense: what to keep of a batch while evaluating, `(logits, labels) -> tensors` with one entry a row each: the
@@ -89,6 +91,19 @@ class Task:
     load_pretrained: Callable[["nn.Module", Any], None] = _keep_random
     decode: "Callable[[nn.Module, Dataset[Any], Splits, int, bool], dict[str, float]] | None" = None
     signatures: Callable[[Any], dict[str, str]] = _no_signatures
+    models: Mapping[str, type[Any]] = field(default_factory=dict)
+
+    def model_of(self, architecture: str | None) -> type[Any]:
+        """Dataclass of the `model` section of a recipe with this `model.architecture`.
+
+        Raises:
+            RecipeError: the task chooses by architecture, and has none of this name.
+        """
+        if architecture is None or not self.models:
+            return self.model
+        if architecture not in self.models:
+            raise RecipeError(f"unknown model.architecture {architecture!r}: {nearest(architecture, self.models)}")
+        return self.models[architecture]
 
 
 def find_task(name: str) -> Task:

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from torch import nn
 from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
 from regdrop.tasks.answers import calibration_error, class_answers
+from regdrop.tasks.cnn import CNNModel, ConvolutionalClassifier
+from regdrop.tasks.image_classifier import ImageClassifier
 from regdrop.tasks.images import ImageDataset, LabelledImages, collate, hold_out
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
 from regdrop.tasks.sources.cifar import read_cifar
@@ -21,6 +24,7 @@ from regdrop.tasks.transforms import Augmentation, Prepare
 from regdrop.tasks.vit import ViTModel, build_vit, load_pretrained
 
 Source = Literal["digits", "fashion_mnist", "cifar10", "cifar100", "folder", "files"]
+ImageModel = ViTModel | CNNModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class ImageData:
         check_ranges("data", self, validation=ONE_OR_MORE, train_limit=ONE_OR_MORE)
 
 
-def load_images(data: ImageData, model: ViTModel, seed: int) -> Splits:
+def load_images(data: ImageData, model: ImageModel, seed: int) -> Splits:
     """Read, split and prepare the images of a recipe.
 
     Args:
@@ -72,7 +76,7 @@ def load_images(data: ImageData, model: ViTModel, seed: int) -> Splits:
     )
 
 
-def _read(data: ImageData, model: ViTModel) -> tuple[LabelledImages, LabelledImages]:
+def _read(data: ImageData, model: ImageModel) -> tuple[LabelledImages, LabelledImages]:
     if data.path is not None and data.source == "digits":
         raise DataError(f"--data.path {data.path} is not read: the digits come with scikit-learn; use source 'folder'")
     match data.source:
@@ -88,13 +92,22 @@ def _read(data: ImageData, model: ViTModel) -> tuple[LabelledImages, LabelledIma
             return list_files(data.path, model.channels)
 
 
-def _check_fit(images: LabelledImages, model: ViTModel) -> None:
+def _check_fit(images: LabelledImages, model: ImageModel) -> None:
     for key, given, found in (
         ("channels", model.channels, images.channels),
         ("classes", model.classes, images.classes),
     ):
         if given != found:
             raise RecipeError(f"the images have {found} {key}, the recipe says {given}; pass --model.{key} {found}")
+
+
+def _build(model: ImageModel) -> ImageClassifier:
+    return ConvolutionalClassifier(model) if isinstance(model, CNNModel) else build_vit(model)
+
+
+def _load_pretrained(network: nn.Module, model: ImageModel) -> None:
+    if isinstance(model, ViTModel):  # a CNN starts from random weights
+        load_pretrained(network, model)
 
 
 def _score(evaluation: EvalPrediction, _part: Dataset[Any]) -> dict[str, float]:
@@ -107,9 +120,10 @@ TASK = Task(
     data=ImageData,
     model=ViTModel,
     load=load_images,
-    build=build_vit,
+    build=_build,
     condense=class_answers,
     score=_score,
     best=lambda _data: "accuracy",
-    load_pretrained=load_pretrained,
+    load_pretrained=_load_pretrained,
+    models={"vit": ViTModel, "cnn": CNNModel},
 )

@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers.modeling_outputs import ImageClassifierOutput
 
 from regdrop.checkpoints.model import load_into
 from regdrop.checkpoints.refusals import named
 from regdrop.checkpoints.vit import load_vit
 from regdrop.errors import CheckpointError, RecipeError
+from regdrop.tasks.image_classifier import ImageClassifier
 from regdrop.tasks.sections import ONE_OR_MORE, RATE, check_ranges
 
 
 @dataclass(frozen=True, slots=True)
 class ViTModel:
-    """The `model` section of an image recipe.
+    """The `model` section of an image recipe with a Vision Transformer.
 
     Attributes:
         classes: how many classes to tell apart.
@@ -34,6 +34,7 @@ class ViTModel:
         drop_path: rate of stochastic depth in the last block, growing linearly from the first.
         head_dropout: rate before the classifier.
         pretrained: file of weights to start from, in any format of `load_vit`; null starts from random ones.
+        architecture: "vit".
 
     Raises:
         RecipeError: a number out of range, or sizes that do not divide.
@@ -53,6 +54,7 @@ class ViTModel:
     drop_path: float = 0.0
     head_dropout: float = 0.0
     pretrained: str | None = None
+    architecture: Literal["vit"] = "vit"
 
     def __post_init__(self) -> None:
         sizes = ("classes", "image_size", "channels", "patch_size", "width", "depth", "heads")
@@ -62,43 +64,24 @@ class ViTModel:
         _check_multiple(self, "width", "heads")
 
 
-class ImageClassifier(nn.Module):
-    """A network that scores images, with the mean cross-entropy over the batch as its loss.
+class ViTClassifier(ImageClassifier):
+    """A Vision Transformer that classifies images.
 
     Args:
         vit: maps `(batch, channels, height, width)` to logits `(batch, classes)`.
-
-    Relations: `regdrop.attach` replaces the loss while training.
     """
 
-    accepts_loss_kwargs = True  # the Trainer passes num_items_in_batch, so accumulation is exact
-
-    def __init__(self, vit: nn.Module) -> None:
+    def __init__(self, vit: VisionTransformer) -> None:
         super().__init__()
         self.vit = vit
 
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: Tensor | None = None,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> ImageClassifierOutput:
-        """Score images, and compare with `labels` where given.
-
-        Args:
-            pixel_values: float `(batch, channels, height, width)`.
-            labels: int64 `(batch,)`.
-            num_items_in_batch: divide the summed loss by this instead of the batch size, under accumulation.
-        """
-        logits = self.vit(pixel_values)
-        loss = None
-        if labels is not None:
-            total = functional.cross_entropy(logits.float(), labels, reduction="sum")
-            loss = total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
-        return ImageClassifierOutput(loss=loss, logits=logits)
+    def score(self, pixel_values: Tensor) -> Tensor:
+        """Logits `(batch, classes)` of images `(batch, channels, height, width)`."""
+        logits: Tensor = self.vit(pixel_values)
+        return logits
 
 
-def build_vit(model: ViTModel) -> ImageClassifier:
+def build_vit(model: ViTModel) -> ViTClassifier:
     """Build the network with the original's random weights and a classifier of zeros, so that it starts undecided.
 
     Example:
@@ -125,7 +108,7 @@ def build_vit(model: ViTModel) -> ImageClassifier:
     )
     for block in vit.blocks:  # timm's one rate covers the MLP and the attention's output; the original ViT's does not
         block.attn.proj_drop.p = model.attention_output_dropout
-    return ImageClassifier(vit)
+    return ViTClassifier(vit)
 
 
 def load_pretrained(network: nn.Module, model: ViTModel) -> None:

@@ -23,7 +23,8 @@ class Recipe:
 
     Attributes:
         name: of the recipe, as its file is called.
-        task: key of `regdrop.tasks.task.TASKS`; it decides the types of `data` and `model`.
+        task: key of `regdrop.tasks.task.TASKS`; it decides the types of `data` and, some with its `architecture`, of
+            `model`.
         data: what to learn from.
         model: what learns.
         rdrop: the regulariser.
@@ -97,9 +98,10 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         raise RecipeError(f"{name_or_path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("task"), str):
         raise RecipeError(f"{name_or_path} is no recipe: it needs a task and the sections data, model, rdrop and train")
-    sections = _sections(raw["task"])
+    settings = parse_overrides(overrides)
+    sections = _sections(raw, dict(settings))
     _check_keys(raw, sections)
-    for key, value in parse_overrides(overrides):
+    for key, value in settings:
         _override(raw, sections, key, value)
     return _typed({"name": name, **raw}, sections)
 
@@ -119,9 +121,13 @@ def holds_recipe(path: Path, recipe: Recipe) -> bool:
         return False
 
 
-def _sections(task: str) -> dict[str, type[Any]]:
-    found = find_task(task)
-    return {"data": found.data, "model": found.model, "rdrop": RDropSettings, "train": TrainSettings}
+def _sections(raw: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, type[Any]]:
+    """The dataclass of each section; the task decides, and for `model` its architecture."""
+    task, model = find_task(raw["task"]), raw.get("model")
+    written = model.get("architecture") if isinstance(model, dict) else None
+    architecture = settings.get("model.architecture", written)
+    kind = task.model_of(None if architecture is None else str(architecture))
+    return {"data": task.data, "model": kind, "rdrop": RDropSettings, "train": TrainSettings}
 
 
 def _check_keys(raw: Mapping[str, Any], sections: Mapping[str, type[Any]]) -> None:
