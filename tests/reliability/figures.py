@@ -1,56 +1,85 @@
-"""The long form of what the tests of this folder do, each as one row: what was done, how often, what came out."""
+"""The long form of what the tests of this folder do, in pieces: what was done, how often, what came out."""
 
 import random
 import time
 
+from reliability.fuzzing import hunt
 from reliability.hostile import KINDS, fuzz
-from reliability.load import killed_study, started, whole_runs
+from reliability.load import answers, commands, killed_study, started, whole_runs
 from reliability.runs import outcome, same, seconds_of, train, train_killed
 
 SEED = 8
+KILLS = 30
+SECONDS_OF_DAMAGE = 10  # a kind of file
+SECONDS_OF_HUNT = 20
+STARTS, STARTS_AT_ONCE = 200, 8
+RUNS, WORKERS, WORKERS_KILLED = 100, 4, 12
 
 
-def kill_row(folder, kills, processes):
+def kill_rows(folder, processes):
     """SIGKILL so many times over as many runs as that takes, each compared with the uninterrupted one."""
-    expected = train(folder / f"whole{processes}", processes)
-    seconds, chance = seconds_of(folder / f"whole{processes}"), random.Random(SEED + processes)
+    expected = train(folder / "whole", processes)
+    seconds, chance = seconds_of(folder / "whole"), random.Random(SEED + processes)
     done = torn = runs = equal = 0
-    while done < kills:
-        out = folder / f"run{processes}-{runs}"
-        count = min(5, kills - done)
-        made, halves = train_killed(out, [chance.uniform(0.02, 0.8) * seconds for _ in range(count)], processes)
+    while done < KILLS:
+        out = folder / f"run-{runs}"
+        delays = [chance.uniform(0.02, 0.8) * seconds for _ in range(min(5, KILLS - done))]
+        made, halves = train_killed(out, delays, processes)
         done, torn, runs, equal = done + made, torn + halves, runs + 1, equal + same(outcome(out), expected)
+        seconds = seconds_of(out)  # what else the machine does changes
     what = f"SIGKILL at random moments, {processes} process{'es' * (processes > 1)}"
     result = f"{equal} of {runs} runs end bit for bit as the uninterrupted one"
-    return what, f"{done} kills, {torn} of them while a checkpoint was being written", result
+    return [(what, f"{done} kills, {torn} of them while a checkpoint was being written", result)]
 
 
-def fuzz_rows(folder, seconds):
-    """Damaged files of each kind, read for so long each."""
+def damage_rows(folder):
+    """Files of each kind, damaged at random."""
     rows = []
     for number, name in enumerate(KINDS):
-        read, refused = fuzz(name, random.Random(SEED + number), seconds, folder)
-        result = f"{refused} refused, {read} read (the damage made another whole file), 0 other errors"
-        rows.append((f"damaged `{name}`", f"{read + refused} files in {seconds} s", result))
+        read, refused = fuzz(name, random.Random(SEED + number), SECONDS_OF_DAMAGE, folder)
+        result = f"{refused:,} refused, {read:,} read (the damage made another whole file), 0 other errors"
+        rows.append((f"`{name}`, damaged at random", f"{read + refused:,} files in {SECONDS_OF_DAMAGE} s", result))
     return rows
 
 
-def start_row(folder, count, at_once):
-    """Starts of one command with a cache that is empty at first."""
-    run = folder / "started"
-    train(run)
-    words = ["diagnose", run, "--batches", "1", "--passes", "2", "--json"]
-    codes, printed = started(words, count, at_once, folder, folder / "cache")
-    result = f"{codes.count(0)} succeed, {len(set(printed))} different answer{'s' * (len(set(printed)) > 1)}"
-    return "`diagnose` started with an empty shared cache", f"{count} starts, {at_once} at a time", result
+def hunt_rows(folder):
+    """Files of each kind, damaged as coverage guides."""
+    rows = []
+    for name in KINDS:
+        (folder / name).mkdir()
+        hunted = hunt(name, folder / name, seconds=SECONDS_OF_HUNT)
+        assert hunted.code == 0, hunted.log[-3000:]
+        first, last = hunted.coverage
+        result = f"0 errors but our own; branches reached: {first} by whole files, {last} in the end"
+        rows.append((f"`{name}`, guided by coverage", f"{hunted.files:,} files in {SECONDS_OF_HUNT} s", result))
+    return rows
 
 
-def study_row(folder, runs, workers, kills):
+def start_rows(folder):
+    """Starts of two commands with a cache that is empty at first."""
+    train(folder / "run")
+    codes, printed = started(commands(folder / "run"), STARTS, STARTS_AT_ONCE, folder, folder / "cache")
+    differing = " and ".join(str(len(answers(texts))) for texts in printed)
+    what = "`diagnose` and `eval` started in turn with an empty shared cache"
+    result = f"{codes.count(0)} succeed; different answers: {differing}"
+    return [(what, f"{STARTS} starts, {STARTS_AT_ONCE} at a time", result)]
+
+
+def study_rows(folder):
     """A study whose workers are killed."""
-    begun = time.monotonic()
-    out = folder / "study"
-    code, killed, again = killed_study(out, random.Random(SEED), runs // 2, workers, kills)
+    begun, out = time.monotonic(), folder / "study"
+    code, killed, again = killed_study(out, random.Random(SEED), RUNS // 2, WORKERS, WORKERS_KILLED)
     assert code == 0, out.with_suffix(".log").read_text()[-3000:]
+    what = f"{RUNS} runs over {WORKERS} workers, {killed} workers killed by SIGKILL"
     result = f"{whole_runs(out)} runs finished, each step recorded once; {len(again)} finished runs made again"
-    what = f"{runs} runs over {workers} workers, {killed} workers killed by SIGKILL"
-    return "a study", f"{what}, {time.monotonic() - begun:.0f} s", result
+    return [("a study of tiny runs", f"{what}, {time.monotonic() - begun:.0f} s", result)]
+
+
+PIECES = {
+    "kills": lambda folder: kill_rows(folder, 1),
+    "kills-of-two": lambda folder: kill_rows(folder, 2),
+    "damage": damage_rows,
+    "guided": hunt_rows,
+    "starts": start_rows,
+    "study": study_rows,
+}

@@ -12,17 +12,35 @@ from reliability.runs import SMALL
 from reliability.sessions import finish, start
 
 
-def started(words, count, at_once, folder, cache):
-    """Start a command so many times, some at once, all with one cache; their exit codes and what they printed."""
+def started(lines, count, at_once, folder, cache):
+    """Start command lines in turn so many times, some at once, all with one cache.
+
+    Returns:
+        The exit codes, and what each command line printed.
+    """
     logs = [folder / f"start-{number}.log" for number in range(count)]
     codes, running = [], []
-    for log in logs:
+    for number, log in enumerate(logs):
         if len(running) == at_once:
             codes += finish(running.pop(0))
-        running.append(start(words, log, REGDROP_CACHE=str(cache)))
+        running.append(start(lines[number % len(lines)], log, REGDROP_CACHE=str(cache)))
     for group in running:
         codes += finish(group)
-    return codes, [log.read_text() for log in logs]
+    printed = [log.read_text() for log in logs]
+    return codes, [printed[place :: len(lines)] for place in range(len(lines))]
+
+
+def commands(run):
+    """What is started: what reads weights, data and the compiled kernel."""
+    return [
+        ["diagnose", run, "--batches", "1", "--passes", "2", "--json"],
+        ["eval", run, "--split", "validation", "--json"],
+    ]
+
+
+def answers(printed):
+    """The different answers among what one command line printed; warnings may stand before them."""
+    return {json.dumps(json.loads(text[text.index("{") :]), sort_keys=True) for text in printed}
 
 
 def killed_study(out, chance, seeds, workers, kills):

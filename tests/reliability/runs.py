@@ -48,12 +48,6 @@ def same(one, other):
     return losses == losses2 and scores == scores2 and agree
 
 
-def steps_made(out):
-    """How many lines the records have."""
-    file = out / "records.jsonl"
-    return file.read_text().count("\n") if file.exists() else 0
-
-
 def seconds_of(out):
     """Seconds that a run spent training."""
     return json.loads((out / "summary.json").read_text())["seconds"]

@@ -1,6 +1,7 @@
 """`regdrop` in real processes that can be killed: each is forked from one that has imported everything, to be cheap."""
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -15,7 +16,7 @@ PRELOADED += ["regdrop.training.memory", "sklearn.datasets", "torch.utils.tensor
 CONTEXT.set_forkserver_preload(PRELOADED)
 
 
-def session(words, log, environment, memory):
+def session(words, log, environment, memory, moment):
     """The life of a process: one command, its output in a file, its exit code that of the command."""
     import torch
 
@@ -29,6 +30,8 @@ def session(words, log, environment, memory):
         import_module(name)
     if memory:
         limit_memory(memory)
+    if moment:
+        sys.addaudithook(signaller(*moment))
     torch.set_num_threads(1)
     code = main(words)
     sys.stdout.flush()
@@ -36,8 +39,17 @@ def session(words, log, environment, memory):
     os._exit(code)
 
 
-def start(words, log, processes=1, memory=0, **environment):
-    """The processes of one command, joined by gloo where several; each may take `memory` bytes more than it has."""
+def start(words, log, processes=1, memory=0, moment=(), **environment):
+    """The processes of one command, joined by gloo where several.
+
+    Args:
+        words: of the command line.
+        log: the file that gets what they print.
+        processes: how many.
+        memory: bytes that each may take more than it has; 0 does not limit it.
+        moment: (what, name, signal): the moment at which the first signals itself; see `signaller`.
+        environment: more of their environment.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -45,7 +57,8 @@ def start(words, log, processes=1, memory=0, **environment):
     started = []
     for rank in range(processes):
         own = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(processes)}
-        arguments = ([*map(str, words)], log, environment | (own if processes > 1 else {}), memory)
+        surroundings = environment | (own if processes > 1 else {})
+        arguments = ([*map(str, words)], log, surroundings, memory, () if rank else moment)
         started.append(CONTEXT.Process(target=session, args=arguments, daemon=True))
         started[-1].start()
     return started
@@ -57,6 +70,37 @@ def limit_memory(more):
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more,) * 2)
+
+
+def signaller(what, name, number):
+    """An audit hook that signals its process once, when it begins to do something to a path that ends with a name.
+
+    Args:
+        what: Python's audit event, such as "os.rename".
+        name: the end of the path.
+        number: of the signal.
+    """
+    waiting = [number]
+
+    def hook(event, arguments):
+        if waiting and event == what and any(str(argument).endswith(name) for argument in arguments):
+            os.kill(os.getpid(), waiting.pop())
+
+    return hook
+
+
+def halted(words, log, place, processes=1):
+    """The processes of a command, the first of which stands still before it makes a folder; SIGCONT lets it go on."""
+    group = start(words, log, processes, moment=("os.mkdir", place, signal.SIGSTOP))
+    stands = Path(f"/proc/{group[0].pid}/stat")
+    until(lambda: stands.read_text().rpartition(")")[2].split()[0] == "T", group)
+    return group
+
+
+def go_on(group):
+    """Let a group that was halted go on; their exit codes, once all have ended."""
+    os.kill(group[0].pid, signal.SIGCONT)
+    return finish(group)
 
 
 def finish(group, patience=300):
