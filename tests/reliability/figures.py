@@ -1,17 +1,21 @@
 """The long form of what the tests of this folder do, in pieces: what was done, how often, what came out."""
 
 import random
+import signal
 import time
 
 from reliability.fuzzing import hunt
 from reliability.hostile import KINDS, fuzz
 from reliability.load import answers, commands, killed_study, started, whole_runs
-from reliability.runs import outcome, same, seconds_of, train, train_killed
+from reliability.runs import log_of, outcome, same, seconds_of, train, train_killed, words
+from reliability.sessions import finish, start
 
 SEED = 8
 KILLS = 30
+# its folder made; weights and optimizer written; all written, the manifest not yet
+SAVING = [("os.mkdir", ""), ("open", "/trainer_state.json"), ("os.rename", "/manifest.json")]
 SECONDS_OF_DAMAGE = 10  # a kind of file
-SECONDS_OF_HUNT = 20
+SECONDS_OF_HUNT = 15
 STARTS, STARTS_AT_ONCE = 200, 8
 RUNS, WORKERS, WORKERS_KILLED = 100, 4, 12
 
@@ -30,6 +34,17 @@ def kill_rows(folder, processes):
     what = f"SIGKILL at random moments, {processes} process{'es' * (processes > 1)}"
     result = f"{equal} of {runs} runs end bit for bit as the uninterrupted one"
     return [(what, f"{done} kills, {torn} of them while a checkpoint was being written", result)]
+
+
+def saving_rows(folder):
+    """SIGKILL once at each moment of each save of a run, again and again."""
+    expected, out = train(folder / "whole"), folder / "run"
+    moments = [(what, f"checkpoint-{step}{name}") for step in range(2, 17, 2) for what, name in SAVING]
+    for what, name in moments:
+        (process,) = start(words(out), log_of(out), moment=(what, name, signal.SIGKILL))
+        assert finish([process]) == [-signal.SIGKILL], log_of(out).read_text()[-3000:]
+    end = "ends bit for bit as the uninterrupted one" if same(train(out), expected) else "ends differently"
+    return [("SIGKILL while a checkpoint is saved", f"{len(moments)} kills, 3 a checkpoint", f"the run {end}")]
 
 
 def damage_rows(folder):
@@ -78,6 +93,7 @@ def study_rows(folder):
 PIECES = {
     "kills": lambda folder: kill_rows(folder, 1),
     "kills-of-two": lambda folder: kill_rows(folder, 2),
+    "saving": saving_rows,
     "damage": damage_rows,
     "guided": hunt_rows,
     "starts": start_rows,

@@ -29,8 +29,8 @@ class Table:
     def text(self, form: Format) -> str:
         """The table with aligned columns: `simple` for a terminal, `github` for Markdown."""
         align = ["left", *[self.align] * (len(self.heads) - 1)]
-        rows = [[_cell(cell, form) for cell in row] for row in self.rows]
-        return str(tabulate(rows, self.heads, tablefmt=form, disable_numparse=True, colalign=align))
+        heads, *rows = [[_cell(cell, form) for cell in row] for row in (self.heads, *self.rows)]
+        return str(tabulate(rows, heads, tablefmt=form, disable_numparse=True, colalign=align))
 
 
 @dataclass(frozen=True, slots=True)
