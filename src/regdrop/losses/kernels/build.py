@@ -8,6 +8,8 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from regdrop.errors import UnsupportedError
@@ -29,11 +31,11 @@ def library() -> ctypes.CDLL:
     folder = cache_folder()
     _refuse_strangers(folder)
     name = _fingerprint(command)
-    for path in folder.glob(f"{name}-*.so"):
-        if _is_intact(path):
-            return ctypes.CDLL(str(path))
-        path.unlink(missing_ok=True)
-    return ctypes.CDLL(str(_built(command, folder, name)))
+    path = _intact(folder, name)
+    if path is None:
+        with _alone(folder):
+            path = _intact(folder, name) or _built(command, folder, name)
+    return ctypes.CDLL(str(path))
 
 
 def cache_folder() -> Path:
@@ -78,6 +80,29 @@ def _processor() -> str:
         return platform.processor()
     lines = listing.read_text().split("\n\n", 1)[0].splitlines()
     return "\n".join(line for line in lines if line.startswith(("model", "flags", "Features", "CPU", "isa")))
+
+
+def _intact(folder: Path, name: str) -> Path | None:
+    """The library in the cache; a damaged one is removed."""
+    for path in folder.glob(f"{name}-*.so"):
+        if _is_intact(path):
+            return path
+        path.unlink(missing_ok=True)
+    return None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process build while those that start with it wait: a compiler takes 300 MB and ten seconds."""
+    import fcntl  # not on Windows, where nothing is built
+
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _is_intact(path: Path) -> bool:
