@@ -1,6 +1,7 @@
 """Any images kept as one folder a class, on disk or in a zip file."""
 
 import io
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -107,7 +108,10 @@ def decode(name: str, file: BinaryIO, channels: int, size: int | None = None) ->
         DataError: the file is no image, is damaged, or has too many pixels.
     """
     try:
-        with Image.open(file) as image:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(file) as image,
+        ):
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{name} has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are read")
             plain = image.convert("L" if channels == 1 else "RGB")
