@@ -38,8 +38,8 @@ def write(rows):
     about = (
         f"`PYTHONPATH=tests python -m reliability`, seed {SEED}: Python {platform.python_version()}, torch "
         f"{torch.__version__}, transformers {transformers.__version__}, {platform.machine()}, {os.cpu_count()} CPU "
-        "cores, no GPU. A file name stands for a kind of file (`tests/reliability/hostile.py`); damaged, it is refused, "
-        "or read where the damage made another whole file."
+        "cores, no GPU. A file name stands for a kind of file (`tests/reliability/hostile.py`); damaged, it is "
+        "refused, or read where the damage made another whole file."
     )
     PAGE.write_text(f"{before}{BEGIN}\n{about}\n\n{HEAD}{''.join(table.values())}\n{END}{after}")
 

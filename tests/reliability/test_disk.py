@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -128,3 +129,18 @@ def test_of_a_damaged_newest_checkpoint_the_one_before_is_used(tmp_path, whole, 
     assert len(wrong) == 1
     assert "checkpoint-4 is damaged" in wrong[0]
     assert wrong[0].endswith("the one before it is used")
+
+
+def test_a_damaged_best_checkpoint_is_refused_and_made_again_once_removed(tmp_path, whole):
+    out, log = tmp_path / "run", tmp_path / "run.log"
+    (process,) = start(words(out), log, moment=("os.rename", "summary.json", signal.SIGKILL))
+    assert finish([process]) == [-signal.SIGKILL]
+    _, _, scores = whole
+    best = RunFolder(out).checkpoint(scores["best_step"])
+    (best / "model.safetensors").write_bytes(b"damaged")
+    assert finish(start(words(out), log)) == [4]
+    assert f"{best} is damaged" in last_line(log)
+    assert last_line(log).endswith("remove it and those after it, then pass --resume")
+    for step in range(scores["best_step"], 17, 2):
+        shutil.rmtree(RunFolder(out).checkpoint(step))
+    assert same(train(out), whole)
