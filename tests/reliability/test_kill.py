@@ -79,3 +79,9 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path, whole, before,
     losses, _, scores = train(out, after)
     assert scores["steps"] == whole[1][0][2]["steps"] == losses[-1]["step"]
     assert "another number of processes" in _log(out)
+
+
+def test_a_run_that_is_moved_goes_on_as_it_was(tmp_path, whole):
+    kill(halted(words(tmp_path / "run"), log_of(tmp_path / "run"), "checkpoint-14"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert same(train(tmp_path / "moved"), whole[1][0])

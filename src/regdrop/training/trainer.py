@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import EvalPrediction, PrinterCallback, Trainer, TrainingArguments
+from transformers import EvalPrediction, PrinterCallback, TrainingArguments
 
-from regdrop.errors import CheckpointError, NonFiniteError, RecipeError
+from regdrop.errors import NonFiniteError, RecipeError
 from regdrop.tasks.task import Splits, Task
+from regdrop.training.checkpointed import CheckpointedTrainer
 from regdrop.training.consistency import ConsistencyMonitor
-from regdrop.training.finite import FiniteGuard, last_good
+from regdrop.training.finite import FiniteGuard
 from regdrop.training.numbered import NUMBERS, Numbered, NumberedCollate
 from regdrop.training.optimizers import OPTIMIZERS, optimizer_options
 from regdrop.training.plain import PlainLoss
@@ -23,7 +23,7 @@ from regdrop.training.restarts import restarting_schedule
 from regdrop.training.settings import TrainSettings
 
 
-class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
+class TaskTrainer(CheckpointedTrainer):
     """A Trainer for one task's data and score.
 
     Args:
@@ -121,14 +121,7 @@ class TaskTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         self._guard.check_weights(self.model)
-        try:
-            super()._save_checkpoint(*args, **kwargs)
-        except (OSError, RuntimeError, SafetensorError) as error:  # what each writer makes of a full disk
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(
-                f"cannot save step {self.state.global_step} in {self.args.output_dir} ({reason}); "
-                f"make room there and continue with --resume; {last_good(Path(self.args.output_dir))}"
-            ) from error
+        super()._save_checkpoint(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log a step of plain training with its loss as the task's; `attach` puts R-Drop's parts in its place."""
