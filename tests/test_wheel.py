@@ -20,9 +20,9 @@ def packed(tmp_path_factory):
         return set(wheel.namelist())
 
 
-@pytest.mark.parametrize("name", ["native.cpp", "vectors.h"])
+@pytest.mark.parametrize("name", ["native.cpp", "block.h", "rows.h", "sums.h", "vectors.h", "worker.h"])
 def test_the_source_of_the_native_kernel_is_packed(packed, name):
-    assert f"regdrop/losses/kernels/{name}" in packed
+    assert f"regdrop/losses/kernels/cpp/{name}" in packed
 
 
 def test_every_file_of_the_package_is_packed(packed):

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from regdrop import r_drop_loss
 from regdrop.errors import InputError, UnsupportedError
+from regdrop.losses.fused import known
 from regdrop.losses.kernels import Rows
 from regdrop.losses.kernels.dispatch import choose
 
@@ -133,6 +135,39 @@ def test_one_weight_for_all_is_that_weight_an_item(backend, smoothing):
         grad = torch.empty_like(logits)
         results.append((kernel(Rows(logits, TARGET, weight, 2.0, smoothing), grad), grad))
     torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("items", [1, 4, 40_000])
+def test_sums_are_those_of_the_shares(backend, items):
+    """40,000 items of 60 classes are several chunks, and several threads' work."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, items, 60, generator=generator)
+    weight = torch.rand(items, generator=generator)
+    rows = Rows(logits, torch.randint(60, (items,), generator=generator), weight, 2.0)
+    kernel = choose(backend, logits)
+    shares, sums = kernel(rows, None), kernel(replace(rows, summed=True), None)
+    torch.testing.assert_close(sums, shares.double().sum(-1).float(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("wanted", [(True, True), (True, False), (False, True)])
+def test_a_known_gradient_reaches_whoever_wants_it(wanted):
+    inputs = [torch.ones(2, 3, requires_grad=want) for want in wanted]
+    grads = tuple(torch.full((2, 3), 1.0 + place) if want else None for place, want in enumerate(wanted))
+    value = known(torch.tensor(5.0), tuple(inputs), grads)
+    (2 * value).backward()
+    assert value.item() == 5
+    for place, (one, want) in enumerate(zip(inputs, wanted, strict=True)):
+        assert torch.equal(one.grad, torch.full((2, 3), 2.0 + 2 * place)) if want else one.grad is None
+
+
+def test_the_loss_may_be_changed_in_place(backend):
+    """As in `loss /= steps` of a training loop."""
+    plain, halved = leaf(), leaf()
+    loss_of(plain, backend).backward()
+    loss = loss_of(halved, backend)
+    loss /= 2
+    loss.backward()
+    torch.testing.assert_close(halved.grad, plain.grad / 2)
 
 
 def test_logits_of_any_layout(backend):

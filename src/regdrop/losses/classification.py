@@ -42,6 +42,7 @@ def classification_rows(
         float(alpha),
         label_smoothing,
         class_weight,
+        reduction != "none",
     ), items
 
 

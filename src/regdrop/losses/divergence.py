@@ -41,7 +41,7 @@ def symmetric_kl(
     check_passes(logits, 2, "(passes, items, classes)")
     items = logits.shape[1:-1]
     flat = logits.reshape(logits.shape[0], -1, logits.shape[-1])
-    return fused_rows(Rows(flat, None, 1.0), "none", backend=backend)[0].reshape(items)
+    return fused_rows(Rows(flat, None, 1.0), backend=backend)[0].reshape(items)
 
 
 def directed_kl(log_p: Float[Tensor, "... classes"], log_q: Float[Tensor, "... classes"]) -> Float[Tensor, "..."]:

@@ -6,23 +6,22 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import InputError, UnsupportedError
-from regdrop.losses.kernels import Kernel, Rows
+from regdrop.losses.kernels import Rows
 from regdrop.losses.kernels.dispatch import Backend, choose
-from regdrop.losses.reduction import Reduction, can_look
+from regdrop.losses.reduction import can_look
 from regdrop.losses.shapes import Float
 
 
 def fused_rows(
-    rows: Rows, reduction: Reduction, *, backend: Backend = "auto", inplace: bool = False
+    rows: Rows, *, backend: Backend = "auto", inplace: bool = False
 ) -> tuple[Float[Tensor, " *items"], Float[Tensor, " *items"], Float[Tensor, " *items"]]:
-    """The loss, its task part and the divergence: every item's weighted share, or their sums; one gradient.
+    """The loss, its task part and the divergence: every item's weighted share, or their sums as `rows` asks.
 
     The gradient of the loss is computed with the value and kept until backward, in float32 for float16 logits: it is
     all that is saved. With `inplace` it takes the logits' own buffer, whose content is lost. The other two carry none.
 
     Args:
         rows: the items and their weights, with which a sum may be a mean.
-        reduction: "none" for shares, shape `(items,)`; otherwise sums, shape `()`.
         backend: see `r_drop_loss`.
         inplace: see `r_drop_loss`.
 
@@ -31,10 +30,15 @@ def fused_rows(
         UnsupportedError: a backend that cannot run here; on backward, one through the gradient, or a second one after
             one that scaled the gradient.
     """
+    logits = rows.logits
     if inplace:
-        _refuse_leaf(rows.logits)
-    loss, task, kl = _FusedLoss.apply(rows.logits, rows, choose(backend, rows.logits), reduction, inplace)
-    return loss, task, kl
+        _refuse_leaf(logits)
+    kernel = choose(backend, logits)
+    grad = None
+    if logits.requires_grad and torch.is_grad_enabled():
+        grad = logits.detach() if inplace else torch.empty_like(logits, dtype=_kept(logits.dtype))
+    task, kl = kernel(rows, grad).unbind()
+    return known(torch.add(task, kl, alpha=rows.alpha), (logits,), (grad,)), task, kl
 
 
 def _refuse_leaf(logits: Tensor) -> None:
@@ -44,37 +48,38 @@ def _refuse_leaf(logits: Tensor) -> None:
         raise InputError("inplace=True would overwrite a leaf tensor; pass the output of a model, or inplace=False")
 
 
-class _FusedLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, rows: Rows, kernel: Kernel, reduction: Reduction, inplace: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        grad = None
-        if ctx.needs_input_grad[0]:
-            grad = logits.detach() if inplace else torch.empty_like(logits, dtype=_kept(logits.dtype))
-        shares = kernel(rows, grad)
-        ctx.save_for_backward(grad)
-        ctx.scaled = False
-        return added(ctx, shares if reduction == "none" else shares.sum(-1), rows.alpha)
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        return *handed_out(ctx, outer if outer.ndim == 0 else outer.unsqueeze(-1)), None, None, None, None
-
-
 def _kept(dtype: torch.dtype) -> torch.dtype:
     """In which the gradient waits for backward: float16 would lose what a gradient scaler is there to save."""
     return torch.float32 if dtype == torch.float16 else dtype
 
 
-def added(ctx: Any, parts: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss from its two parts, and these, which carry no gradient."""
-    task, kl = parts.unbind()
-    ctx.mark_non_differentiable(task, kl)
-    return torch.add(task, kl, alpha=alpha), task, kl
+def known(value: Tensor, inputs: tuple[Tensor | None, ...], grads: tuple[Tensor | None, ...]) -> Tensor:
+    """A value whose gradients with respect to some inputs are known; they wait for backward.
+
+    Args:
+        value: fresh and without a graph: one number, or one an item, the last dimension but one of the gradients.
+        inputs: tensors, or None.
+        grads: as many; None where no gradient is wanted. They belong to autograd from now on.
+    """
+    found: Tensor = _Known.apply((value, grads), *inputs)
+    return found
 
 
-def handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
+class _Known(torch.autograd.Function):
+    # The value and its gradients come as one argument that autograd does not look into.
+    @staticmethod
+    def forward(ctx: Any, pair: tuple[Tensor, tuple[Tensor | None, ...]], *_: Tensor | None) -> Tensor:
+        value, grads = pair
+        ctx.save_for_backward(*grads)
+        ctx.scaled = False
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *_handed_out(ctx, outer.unsqueeze(-1) if outer.ndim else outer)
+
+
+def _handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
     """The gradients saved with the value, times the outer gradient; scaled in place, so at most once.
 
     Raises:

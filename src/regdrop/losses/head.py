@@ -45,7 +45,7 @@ class Head:
 
 
 def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) -> tuple[Tensor, Gradients]:
-    """What every item adds to the loss, as in `regdrop.losses.kernels`, and the gradients that are wanted.
+    """What the items add to the loss, as in `regdrop.losses.kernels`, and the gradients that are wanted.
 
     Args:
         head: the layer; its logits are the kernel's.
@@ -53,13 +53,15 @@ def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) 
         kernel: computes value and gradient of a chunk, in place.
         wanted: of hidden, weight and bias; a gradient that is not wanted is not computed.
     """
-    shares = rows.logits.new_zeros((2, rows.logits.shape[1]), dtype=accumulation_dtype(rows.logits.dtype))
+    shape = (2,) if rows.summed else (2, rows.logits.shape[1])
+    shares = rows.logits.new_zeros(shape, dtype=accumulation_dtype(rows.logits.dtype))
     grads = _Sums(head, wanted)
     with _without_autocast(head.hidden):
         for index, buffer in _chunks(rows):
             logits, hidden = head.logits(index, buffer)
             stacked = logits.view(-1, len(index), logits.shape[1])
-            shares[:, index] = kernel(_select(rows, index, stacked), stacked if any(wanted) else None)
+            part = kernel(_select(rows, index, stacked), stacked if any(wanted) else None)
+            shares.add_(part) if rows.summed else shares.index_copy_(1, index, part)
             grads.add(index, hidden, logits)
     return shares, (grads.hidden, grads.weight, grads.bias)
 

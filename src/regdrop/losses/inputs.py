@@ -16,18 +16,20 @@ def check_passes(stack: Tensor, min_ndim: int, layout: str, name: str = "logits"
     Raises:
         InputError: too few dimensions, one pass only, an empty last dimension, or an integer dtype.
     """
-    shape = tuple(stack.shape)
-    if stack.ndim < min_ndim:
-        raise InputError(f"{name} of shape {shape} should be {layout}: stack the passes with torch.stack([z1, z2])")
-    if stack.shape[0] < 2:
+    shape = stack.shape
+    if len(shape) < min_ndim:
         raise InputError(
-            f"{name} of shape {shape} hold {shape[0]} pass; R-Drop compares at least two: "
+            f"{name} of shape {tuple(shape)} should be {layout}: stack the passes with torch.stack([z1, z2])"
+        )
+    if shape[0] < 2:
+        raise InputError(
+            f"{name} of shape {tuple(shape)} hold {shape[0]} pass; R-Drop compares at least two: "
             "run the model twice in train mode and torch.stack([z1, z2]), or use paired_forward(model, ...)"
         )
     if not stack.is_floating_point():
         raise InputError(f"{name} of dtype {stack.dtype} should be floating point")
-    if stack.shape[-1] == 0:
-        raise InputError(f"{name} of shape {shape} hold nothing in the last dimension")
+    if shape[-1] == 0:
+        raise InputError(f"{name} of shape {tuple(shape)} hold nothing in the last dimension")
 
 
 def check_alpha(alpha: float) -> None:
@@ -46,14 +48,12 @@ def class_target(logits: Tensor, target: Tensor) -> Tensor:
     Raises:
         InputError: its shape is neither that of the items nor that of the items with classes.
     """
-    items, classes = logits.shape[1:-1], logits.shape[-1]
-    if target.is_floating_point() and target.shape == logits.shape[1:]:
-        return target.reshape(-1, classes)
-    if not target.is_floating_point() and target.shape == items:
-        return target.reshape(-1)
+    one_pass, soft = logits.shape[1:], target.is_floating_point()
+    if target.shape == (one_pass if soft else one_pass[:-1]):
+        return target.flatten(0, -2) if soft else target.flatten()
     raise InputError(
         f"target has shape {tuple(target.shape)} and dtype {target.dtype}, but logits of shape {tuple(logits.shape)} "
-        f"need integer classes of shape {tuple(items)} or probabilities of shape {tuple(logits.shape[1:])}"
+        f"need integer classes of shape {tuple(one_pass[:-1])} or probabilities of shape {tuple(one_pass)}"
     )
 
 

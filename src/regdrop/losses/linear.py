@@ -9,7 +9,7 @@ from torch import Tensor
 from regdrop.errors import InputError
 from regdrop.losses import inputs
 from regdrop.losses.classification import classification_rows
-from regdrop.losses.fused import added, handed_out, refuse_second_derivative
+from regdrop.losses.fused import known, refuse_second_derivative
 from regdrop.losses.head import Gradients, Head, head_rows
 from regdrop.losses.kernels import Kernel, Rows
 from regdrop.losses.kernels.dispatch import Backend, choose
@@ -89,24 +89,17 @@ def linear_r_drop_loss(
     rows, items = classification_rows(
         logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
     )
-    function = _LossOfItems if reduction == "none" else _LossOfBatch
-    parts = function.apply(rows, choose(backend, logits), hidden.flatten(1, -2), weight, bias)
+    function = _loss_of_batch if rows.summed else _LossOfItems.apply
+    parts = function(rows, choose(backend, logits), hidden.flatten(1, -2), weight, bias)
     return shaped(parts, items, reduction)
 
 
-class _LossOfBatch(torch.autograd.Function):
+def _loss_of_batch(rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """The sum over items, whose gradient is known up to one factor: computed with the value."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        shares, grads = _run(rows, kernel, layer, ctx.needs_input_grad[2:])
-        ctx.save_for_backward(*grads)
-        ctx.scaled = False
-        return added(ctx, shares.sum(-1), rows.alpha)
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *handed_out(ctx, outer)
+    wanted = tuple(part is not None and part.requires_grad and torch.is_grad_enabled() for part in layer)
+    with torch.no_grad():
+        (task, kl), grads = _run(rows, kernel, layer, wanted)
+    return known(torch.add(task, kl, alpha=rows.alpha), layer, grads), task, kl
 
 
 class _LossOfItems(torch.autograd.Function):
@@ -117,7 +110,9 @@ class _LossOfItems(torch.autograd.Function):
         shares, _ = _run(rows, kernel, layer, (False, False, False))
         ctx.save_for_backward(*layer)
         ctx.rows, ctx.kernel = rows, kernel
-        return added(ctx, shares, rows.alpha)
+        task, kl = shares.unbind()
+        ctx.mark_non_differentiable(task, kl)
+        return torch.add(task, kl, alpha=rows.alpha), task, kl
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:

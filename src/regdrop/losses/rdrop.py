@@ -100,7 +100,7 @@ def r_drop_loss(
         rows, items = classification_rows(
             logits, target, alpha, ignore_index, mask, label_smoothing, class_weight, reduction, num_items
         )
-        return shaped(fused_rows(rows, reduction, backend=backend, inplace=inplace), items, reduction)
+        return shaped(fused_rows(rows, backend=backend, inplace=inplace), items, reduction)
     if task not in TERMS:
         raise InputError(f"unknown task {task!r}: {nearest(task, ['classification', *TERMS])}")
     _refuse_class_options(task, label_smoothing, class_weight)

@@ -75,7 +75,7 @@ def reduced(values: Tensor, weight: Tensor | float, reduction: Reduction) -> Ten
 
 def can_look(tensor: Tensor) -> bool:
     """Whether reading a value costs no wait for an accelerator and no break in a compiled graph."""
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+    return tensor.is_cpu and not torch.compiler.is_compiling()
 
 
 def _share(weight: Tensor | float, num_items: int | Tensor, shape: torch.Size, like: Tensor) -> Tensor | float:

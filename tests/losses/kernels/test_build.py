@@ -49,12 +49,14 @@ def test_another_source_flag_or_processor_is_another_library(fast, monkeypatch, 
     names.add(build._fingerprint(["c++"]))
     monkeypatch.setattr(build, "_processor", lambda: "another")
     names.add(build._fingerprint(["c++"]))
-    for part in ("SOURCE", "HEADER"):
-        changed = tmp_path / part
-        changed.write_text(getattr(build, part).read_text() + "\n// changed\n")
-        monkeypatch.setattr(build, part, changed)
+    sources = shutil.copytree(build.SOURCES, tmp_path / "cpp")
+    monkeypatch.setattr(build, "SOURCES", sources)
+    assert build._fingerprint(["c++"]) in names
+    files = sorted(sources.iterdir())
+    for changed in files:
+        changed.write_text(changed.read_text() + "\n// changed\n")
         names.add(build._fingerprint(["c++"]))
-    assert len(names) == 5
+    assert len(names) == 3 + len(files)
 
 
 def test_processes_that_start_at_once_build_one_library(fast, monkeypatch, tmp_path):

@@ -1,14 +1,14 @@
 """The kernels: one contract, several ways to fulfil it.
 
 A kernel takes `Rows` and a buffer for the gradient, `torch.empty_like(logits)` (float32 for float16 logits) or the
-logits themselves, and returns `(2, items)`: what every item adds to the two parts of the loss, weight_i task_i and
-weight_i kl_i, with
+logits themselves, and returns `(2, items)`, or their sums `(2,)`: what every item adds to the two parts of the loss,
+weight_i task_i and weight_i kl_i, with
 
     task_i = sum_k sum_j u_ij (logsumexp(z_ki) - z_kij)                       (0 without a target)
     kl_i   = mean over pairs a<b of 1/2 [KL(p_a||p_b) + KL(p_b||p_a)]          (Eq. 2 of the paper)
 
-in the accumulation dtype, and writes d/dz of sum_i weight_i (task_i + alpha kl_i) into the buffer. u is the smoothed
-and class-weighted target of `Rows`. Items of weight 0 are skipped: value 0, gradient 0.
+in the accumulation dtype and without a graph, and writes d/dz of sum_i weight_i (task_i + alpha kl_i) into the buffer.
+u is the smoothed and class-weighted target of `Rows`. Items of weight 0 are skipped: value 0, gradient 0.
 """
 
 from collections.abc import Callable
@@ -33,6 +33,7 @@ class Rows:
         alpha: weight of the divergence.
         label_smoothing: mass spread evenly over all classes, as in `torch.nn.functional.cross_entropy`.
         class_weight: `(classes,)` in the accumulation dtype, multiplies each class's term.
+        summed: whether the sums over the items are asked for.
     """
 
     logits: Float[Tensor, "passes items classes"]
@@ -41,6 +42,7 @@ class Rows:
     alpha: float = 1.0
     label_smoothing: float = 0.0
     class_weight: Float[Tensor, " classes"] | None = None
+    summed: bool = False
 
 
 Kernel = Callable[[Rows, Tensor | None], Tensor]

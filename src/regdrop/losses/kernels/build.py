@@ -1,4 +1,4 @@
-"""Compiles native.cpp for this machine, once: the library is kept in the user's cache."""
+"""Compiles cpp/native.cpp for this machine, once: the library is kept in the user's cache."""
 
 import ctypes
 import hashlib
@@ -14,8 +14,7 @@ from pathlib import Path
 
 from regdrop.errors import UnsupportedError
 
-SOURCE = Path(__file__).with_name("native.cpp")
-HEADER = Path(__file__).with_name("vectors.h")
+SOURCES = Path(__file__).with_name("cpp")
 FLAGS = ("-std=gnu++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-Wno-psabi")
 COMPILERS = ("g++", "clang++", "c++")
 TIMEOUT_SECONDS = 300
@@ -67,9 +66,10 @@ def _refuse_strangers(folder: Path) -> None:
 
 
 def _fingerprint(command: list[str]) -> str:
-    """Changes with all that decides what is built: source, flags, compiler and processor."""
+    """Changes with all that decides what is built: sources, flags, compiler and processor."""
     version = _run([*command, "--version"])
-    parts = (SOURCE.read_text(), HEADER.read_text(), *FLAGS, *command, version, platform.machine(), _processor())
+    sources = (text for path in sorted(SOURCES.iterdir()) for text in (path.name, path.read_text()))
+    parts = (*sources, *FLAGS, *command, version, platform.machine(), _processor())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -120,7 +120,7 @@ def _built(command: list[str], folder: Path, name: str) -> Path:
     """Compile beside the final place and rename, so that others see a whole library or none."""
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         fresh = Path(beside) / "native.so"
-        _run([*command, *FLAGS, str(SOURCE), "-o", str(fresh)])
+        _run([*command, *FLAGS, str(SOURCES / "native.cpp"), "-o", str(fresh)])
         with fresh.open("rb") as file:
             os.fsync(file.fileno())
         return fresh.replace(folder / f"{name}-{_digest(fresh)}.so")

@@ -12,6 +12,7 @@ from regdrop.losses.kernels.chunks import chunks
 CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
+@torch.no_grad()
 def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     """Fulfil the contract of `regdrop.losses.kernels`; compiles once a combination of options, for all sizes.
 
@@ -23,17 +24,22 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     if isinstance(weight, float):
         weight = logits.new_full(logits.shape[1:2], weight, dtype=accumulation_dtype(logits.dtype))
     # A Python number would be written into the compiled code; a tensor is read every time.
-    alpha, smooth = (weight.new_full((), number) for number in (rows.alpha, rows.label_smoothing))
-    constants = alpha, smooth if rows.label_smoothing and rows.target is not None else None, rows.class_weight
+    alpha = weight.new_full((), rows.alpha)
+    smoothed = rows.label_smoothing and rows.target is not None
+    constants = alpha, weight.new_full((), rows.label_smoothing) if smoothed else None, rows.class_weight, rows.summed
     # In place they must be the same objects: the compiler refuses inputs that merely share their memory.
     in_place = grad is not None and grad.data_ptr() == logits.data_ptr()
-    shares = []
+    shares: list[Tensor] = []
     for part in chunks(logits, CHUNK_ELEMENTS):
         target = None if rows.target is None else rows.target[part]
         read = logits[:, part].unbind()
         out = None if grad is None else read if in_place else grad[:, part].unbind()
         shares.append(program(read, target, weight[part], *constants, out))
-    return shares[0] if len(shares) == 1 else torch.cat([weight.new_empty(2, 0), *shares], 1)
+    if len(shares) == 1:
+        return shares[0]
+    if rows.summed:
+        return torch.stack([weight.new_zeros(2), *shares]).sum(0)
+    return torch.cat([weight.new_empty(2, 0), *shares], 1)
 
 
 @cache
@@ -48,9 +54,10 @@ def _formula(
     alpha: Tensor,
     smooth: Tensor | None,
     class_weight: Tensor | None,
+    summed: bool,
     grad: tuple[Tensor, ...] | None,
 ) -> Tensor:
-    """What every row adds to both parts, and the gradient into `grad`.
+    """What every row adds to both parts, or their sums, and the gradient into `grad`.
 
     (K - 1) kl = sum_k sum_j (p_k - mean p) (s_k - E_{p_k} s_k), s = c - mean c, c = z - max z, whose gradient is
     p_k - mean p + p_k (s_k - E_{p_k} s_k).
@@ -78,7 +85,8 @@ def _formula(
         for p, s, out in zip(prob, away, grad, strict=True):
             full = (p * (whole + strength + strength * s) - rest) * weight.unsqueeze(-1)
             out.copy_(full.masked_fill(unused.unsqueeze(-1), 0.0))
-    return (_bounded(torch.stack((task, kl))) * weight).masked_fill(unused, 0.0)
+    shares = (_bounded(torch.stack((task, kl))) * weight).masked_fill(unused, 0.0)
+    return shares.sum(-1) if summed else shares
 
 
 def _from_mean(stack: list[Tensor]) -> list[Tensor]:

@@ -1,6 +1,5 @@
 """The kernel in plain PyTorch: any device, any dtype, a chunk of rows at a time so that all stays in cache."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -17,6 +16,7 @@ from regdrop.losses.reduction import can_look
 CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
+@torch.no_grad()
 def eager(rows: Rows, grad: Tensor | None) -> Tensor:
     """Fulfil the contract of `regdrop.losses.kernels` chunk by chunk; `grad` may be the logits' own buffer."""
     parts = list(chunks(rows.logits, CHUNK_ELEMENTS))
@@ -25,11 +25,20 @@ def eager(rows: Rows, grad: Tensor | None) -> Tensor:
     unused = _unused(rows.weight)
     for part in parts:
         skipped = None if unused is None else unused[part]
-        out = None if grad is None else grad[:, part]
-        _chunk(_rows_of(rows, part, skipped), shares[:, part], out, spare.first(part.stop - part.start))
+        # Slices cost as much as arithmetic where the logits are small.
+        alone = len(parts) == 1
+        out = grad if grad is None or alone else grad[:, part]
+        _chunk(
+            rows if alone and skipped is None else _rows_of(rows, part, skipped),
+            shares if alone else shares[:, part],
+            out,
+            spare.first(part.stop - part.start),
+        )
         if skipped is not None and out is not None:
             out.masked_fill_(skipped.unsqueeze(-1), 0.0)
-    return shares if unused is None else shares.masked_fill_(unused, 0.0)
+    if unused is not None:
+        shares.masked_fill_(unused, 0.0)
+    return shares.sum(-1) if rows.summed else shares
 
 
 def _unused(weight: Tensor | float) -> Tensor | None:
@@ -46,7 +55,7 @@ def _rows_of(rows: Rows, part: slice, skipped: Tensor | None) -> Rows:
     if target is not None and target.ndim == 1 and skipped is not None:
         target = target.masked_fill(skipped, 0)
     weight = rows.weight if isinstance(rows.weight, float) else rows.weight[part]
-    return replace(rows, logits=rows.logits.detach()[:, part], target=target, weight=weight)
+    return replace(rows, logits=rows.logits[:, part], target=target, weight=weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +72,11 @@ class _Spare:
         passes, _, classes = logits.shape
         dtype = accumulation_dtype(logits.dtype)
 
-        def buffer(count: int) -> Tensor:
-            return logits.new_empty((count, step, classes), dtype=dtype)
+        def buffer(*count: int) -> Tensor:
+            return torch.empty((*count, step, classes), dtype=dtype, device=logits.device)
 
         wide = None if dtype == logits.dtype else buffer(passes)
-        return cls(wide, buffer(passes), buffer(passes * (passes - 1) // 2), buffer(1)[0])
+        return cls(wide, buffer(passes), buffer(passes * (passes - 1) // 2), buffer())
 
     def first(self, count: int) -> "_Spare":
         if count == self.prob.shape[1]:
@@ -80,16 +89,18 @@ def _chunk(rows: Rows, shares: Tensor, grad: Tensor | None, spare: _Spare) -> No
     """Value and gradient of some rows."""
     wide = rows.logits if spare.wide is None else spare.wide.copy_(rows.logits)
     logits, prob = wide.unbind(), spare.prob.unbind()
-    for z, p in zip(logits, prob, strict=True):
-        torch.softmax(z, -1, out=p)
+    if wide.is_contiguous():
+        torch.softmax(wide, -1, out=spare.prob)
+    else:  # which it would first be made
+        for z, p in zip(logits, prob, strict=True):
+            torch.softmax(z, -1, out=p)
     target = Target.of(rows, wide)
     pairs = [
         _Pair.of(logits, prob, *pair, d, spare.product)
         for pair, d in zip(combinations(range(len(prob)), 2), spare.differences, strict=True)
     ]
-    task, kl = shares.unbind()
-    torch.mul(target.value(wide, spare.prob), rows.weight, out=task)
-    torch.mul(_divergence(pairs), rows.weight, out=kl)
+    torch.stack((target.value(wide, spare.prob), _divergence(pairs)), out=shares)
+    shares.mul_(rows.weight)
     if grad is None:
         return
     out = grad if spare.wide is None else wide
@@ -123,7 +134,7 @@ class _Pair:
             d.sub_(torch.mul(prob[a], d, out=product).sum(-1, keepdim=True))
             torch.sub(prob[a], prob[b], out=product)
             distance = product.mul_(d).sum(-1, keepdim=True)
-            if not masked and math.isfinite(distance.square().sum().item()):
+            if not masked and distance.amax().item() < torch.finfo(d.dtype).max ** 0.5:
                 return cls(a, b, d, distance, True)
         return cls(a, b, d, distance, False)
 
@@ -147,8 +158,9 @@ def _gradient(pairs: Sequence[_Pair], prob: Sequence[Tensor], target: Target, ro
     weight = rows.weight if isinstance(rows.weight, float) else 1.0
     strength = weight * rows.alpha / (2 * len(pairs))
     level = weight * target.mass + strength * (len(prob) - 1)
+    level = level if isinstance(level, Tensor) else out.new_full((), level)
     for k, (one, p) in enumerate(zip(out.unbind(), prob, strict=True)):
-        column = level if isinstance(level, Tensor) else one.new_full((), level)
+        column = level
         for pair in pairs:
             if pair.b == k:
                 column = torch.sub(column, pair.distance, alpha=strength)

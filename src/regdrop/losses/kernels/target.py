@@ -43,15 +43,18 @@ class Target:
             return torch.where(self.dense == 0, 0.0, self.dense * wide.log_softmax(-1)).sum((0, -1)).neg_()
         if self.index is None:
             return prob.new_zeros(prob.shape[1])
-        return (_log_prob(wide, prob, self.index).sum(0) * -self.mass).squeeze(-1)
+        value = _log_prob(wide, prob, self.index).sum(0)
+        return (value.mul_(self.mass) if isinstance(self.mass, Tensor) else value).squeeze(-1).neg_()
 
     def subtract(self, weight: float, out: Tensor) -> None:
         """Take the weighted mass off the gradient."""
         if self.dense is not None:
             out.sub_(self.dense, alpha=weight)
         elif self.index is not None:
-            mass = self.mass if isinstance(self.mass, Tensor) else out.new_full((1, 1), self.mass)
-            out.scatter_add_(-1, self.index, (mass * -weight).expand(self.index.shape))
+            if isinstance(self.mass, Tensor):
+                out.scatter_add_(-1, self.index, (self.mass * -weight).expand(self.index.shape))
+            else:
+                out.scatter_(-1, self.index, -weight * self.mass, reduce="add")
 
 
 def _log_prob(wide: Tensor, prob: Tensor, index: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 // Numbers by the vector: loading, storing and the exponential, in the compilers' own extension (g++, clang++), which is
 // the same for every processor.
 
+#pragma once
+
 #include <cstdint>
 #include <cstring>
 
