@@ -170,6 +170,14 @@ def test_the_loss_may_be_changed_in_place(backend):
     torch.testing.assert_close(halved.grad, plain.grad / 2)
 
 
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_the_default_device_is_not_where_it_computes(backend):
+    expected = loss_of(leaf(), backend)
+    logits = leaf()
+    with torch.device("meta"):
+        assert torch.equal(loss_of(logits, backend), expected)
+
+
 def test_logits_of_any_layout(backend):
     logits = leaf(torch.float64)
     expected = loss_of(logits, backend)

@@ -32,7 +32,7 @@ def native(rows: Rows, grad: Tensor | None) -> Tensor:
         return eager(rows, grad)
     passes, items, classes = logits.shape
     dtype = accumulation_dtype(logits.dtype)
-    shares = torch.empty((2,) if rows.summed else (2, items), dtype=dtype)
+    shares = torch.empty((2,) if rows.summed else (2, items), dtype=dtype, device=logits.device)
     weights, weight = (None, rows.weight) if isinstance(rows.weight, float) else (rows.weight.contiguous(), 0.0)
     class_weight = None if rows.class_weight is None else rows.class_weight.contiguous()
     index, soft = _targets(rows, dtype)
