@@ -143,3 +143,15 @@ def test_the_architecture_decides_the_keys_of_the_model(tmp_path):
 def test_keys_of_another_architecture_and_unknown_ones_are_refused(name, settings, words):
     with pytest.raises(RecipeError, match=words):
         load_recipe(name, settings)
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "a\\0b"])
+@pytest.mark.parametrize("key", ["name", "data.path"])
+def test_a_text_that_no_path_can_be_is_refused(tmp_path, key, text):
+    raw = yaml.safe_load(PLAIN.to_yaml())
+    section, _, name = key.partition(".")
+    (raw[section] if name else raw)[name or section] = "HERE"
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(raw).replace("HERE", f'"{text}"'))
+    with pytest.raises(RecipeError, match=f"{key} is '.*', which holds half a character or a zero byte"):
+        load_recipe(path)

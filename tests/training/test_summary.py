@@ -1,4 +1,6 @@
-from dataclasses import replace
+import json
+import math
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -23,3 +25,13 @@ def test_a_summary_from_before_the_peak_was_measured_is_read():
 def test_anything_else_is_refused(text):
     with pytest.raises(DataError, match="not the summary of a finished run"):
         RunSummary.from_json(text)
+
+
+@pytest.mark.parametrize("wrong", [{"test": 3}, {"validation": {"loss": "low"}}, {"seed": None}, {"seconds": 10**400}])
+def test_numbers_that_are_none_are_refused(wrong):
+    with pytest.raises(DataError, match="not the summary of a finished run"):
+        RunSummary.from_json(json.dumps(asdict(SUMMARY) | wrong))
+
+
+def test_a_metric_may_be_nan():
+    assert math.isnan(RunSummary.from_json(replace(SUMMARY, test={"loss": math.nan}).to_json()).test["loss"])

@@ -78,6 +78,7 @@ def test_rubbish_is_refused_with_the_name_of_the_file_or_read(value, key):
         ('{"name": "a", "size": true}', "size: expected a float but got 'True'"),
         ('{"name": "a"}', "has no 'size'"),
         ('{"name": 1, "size": 1}', "name: expected a str but got '1'"),
+        (r'{"name": "\ud800", "size": 1}', "name: expected valid Unicode but got"),
         ("[]", "expected an object"),
     ],
 )

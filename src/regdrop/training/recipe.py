@@ -1,6 +1,8 @@
 """Recipes: everything that decides a training run but its seed, as YAML and as typed values."""
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -134,6 +136,7 @@ def _check_keys(raw: Mapping[str, Any], sections: Mapping[str, type[Any]]) -> No
     """Refuse unknown sections and keys, and values that are not plain."""
     for section, values in raw.items():
         if section in ("name", "task"):
+            _check_text(section, values)
             continue
         if section not in sections or not isinstance(values, dict):
             raise RecipeError(f"unknown section {section!r}: {nearest(str(section), sections)}")
@@ -141,6 +144,15 @@ def _check_keys(raw: Mapping[str, Any], sections: Mapping[str, type[Any]]) -> No
             _check_key(f"{section}.{key}", sections)
             if not isinstance(value, str | int | float | bool | None):
                 raise RecipeError(f"{section}.{key} must be one plain value, not a {type(value).__name__}")
+            _check_text(f"{section}.{key}", value)
+
+
+def _check_text(key: str, value: object) -> None:
+    """Refuse what no path can be: YAML may hold half a character, or a zero byte."""
+    with suppress(UnicodeEncodeError):
+        if b"\0" not in os.fsencode(str(value)):
+            return
+    raise RecipeError(f"{key} is {str(value)[:40]!r}, which holds half a character or a zero byte; write it anew")
 
 
 def _check_key(key: str, sections: Mapping[str, type[Any]]) -> None:

@@ -1,6 +1,7 @@
 """What a finished run comes to: one small JSON object."""
 
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
@@ -59,9 +60,18 @@ class RunSummary:
         """
         try:
             values = json.loads(text)
-            return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            read = cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+            _check_numbers(read)
+            return read
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DataError(f"not the summary of a finished run ({error!r}); train again") from error
+
+
+def _check_numbers(summary: RunSummary) -> None:
+    """Raise what `math` does where a number is none; NaN and infinity are such."""
+    own = (summary.seed, summary.steps, summary.best_step, summary.seconds)
+    for value in (*own, *summary.validation.values(), *summary.test.values()):
+        math.isnan(value)
 
 
 def versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from regdrop.errors import DataError
+from regdrop.tasks.sources.rows import is_unicode
 
 T = TypeVar("T")
 
@@ -53,7 +54,10 @@ def _build(kind: Any, value: Any, place: str) -> Any:
     if origin is tuple and isinstance(value, list):
         return tuple(_build(arguments[0], item, f"{place}[{index}]") for index, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
-        return {key: _build(arguments[1], item, f"{place}.{key[:40]}") for key, item in value.items()}
+        return {
+            _text(key, place): _build(arguments[1], item, f"{place}.{repr(key[:40])[1:-1]}")
+            for key, item in value.items()
+        }
     return _leaf(origin or kind, value, place)
 
 
@@ -80,6 +84,12 @@ def _leaf(kind: type, value: Any, place: str) -> Any:
         return _finite(value, place)
     if type(value) is not kind:
         raise _wrong(f"a {kind.__name__}", value, place)
+    return _text(value, place) if kind is str else value
+
+
+def _text(value: Any, place: str) -> Any:
+    if not is_unicode(value):
+        raise _wrong("valid Unicode", value, place)
     return value
 
 

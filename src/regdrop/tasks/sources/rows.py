@@ -46,11 +46,17 @@ def _check_value(value: Any, kinds: tuple[type, ...], place: str) -> None:
         raise DataError(f"{place} is {str(value)[:SHOWN]!r}, a {type(value).__name__}, but must be {wanted}")
     if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"{place} is {value}, but must be a finite number")
-    if isinstance(value, str) and not _is_unicode(value):
+    if isinstance(value, str) and not is_unicode(value):
         raise DataError(f"{place} holds half a character (a lone surrogate); write the text anew as UTF-8")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    r"""Whether a text can be written as UTF-8; JSON may hold half a character.
+
+    Example:
+        >>> is_unicode("\U0001f600"), is_unicode("\ud83d")
+        (True, False)
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
