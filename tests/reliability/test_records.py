@@ -2,18 +2,22 @@
 
 import json
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from comparisons import BASELINE, R_DROP, comparison_of
+from regdrop.diagnostics.record import DIAGNOSIS
 from regdrop.errors import RDropError
+from regdrop.reports import run
 from regdrop.reports.curves import ArmRecords
 from regdrop.reports.markdown import markdown
 from regdrop.reports.study_page import study_page
 from regdrop.studies.jobs import outcome_of
 from regdrop.studies.result import STUDY, read_study
 from regdrop.training.summary import RunSummary, versions
+from reports.folders import diagnosis_of
+from run_records import write_run
 
 SUMMARY = RunSummary(
     "digits_vit", 3, {"alpha": 1.0}, 10, 8, {"loss": 0.5}, {"loss": 0.3}, {"bleu": "v"}, 1.5, versions()
@@ -71,3 +75,22 @@ def test_a_summary():
 
     read(SUMMARY.to_json())
     assert read_or_refused(asdict(SUMMARY), read) > 30
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", ["summary.json", DIAGNOSIS])
+def test_the_page_of_a_run(tmp_path, monkeypatch, name):
+    out = tmp_path / "run"
+    write_run(out, seed=0, steps=2, every=1, passes=2)
+    rdrop = {"enabled": True, "alpha": 1.0, "passes": 2}
+    (out / "summary.json").write_text(replace(SUMMARY, rdrop=rdrop).to_json())
+    (out / DIAGNOSIS).write_text(diagnosis_of().to_json())
+    monkeypatch.setattr(run, "write_page", lambda page, out: markdown(page).encode())  # without the pictures
+
+    def read(text):
+        (out / name).write_text(text)
+        run.report_run(out)
+
+    record = json.loads((out / name).read_text())
+    read(json.dumps(record))
+    assert read_or_refused(record, read) > 100

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regdrop.errors import DataError
-from regdrop.training.typed import read_typed
+from regdrop.training.typed import LARGEST, read_typed
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ leaves = st.builds(Leaf, st.text(), sizes, st.none() | st.text())
 trees = st.builds(
     Tree,
     st.lists(leaves, max_size=3).map(tuple),
-    st.dictionaries(st.text(), st.integers(), max_size=3),
+    st.dictionaries(st.text(), st.integers(-LARGEST, LARGEST), max_size=3),
     st.booleans(),
     st.none() | st.integers(),
     st.dictionaries(st.text(), sizes, max_size=2),
@@ -88,5 +88,8 @@ def test_errors_say_what_is_wrong_where(text, message):
 
 
 def test_numbers_that_are_too_large_are_refused():
+    huge = "1" + "0" * 400
     with pytest.raises(DataError, match="size: expected a finite number"):
-        read_typed(Leaf, '{"name": "a", "size": 1' + "0" * 400 + "}", "leaf.json")
+        read_typed(Leaf, f'{{"name": "a", "size": {huge}}}', "leaf.json")
+    with pytest.raises(DataError, match=r"counts\.a: expected a number up to 4,611,686,018,427,387,904"):
+        read_typed(Tree, f'{{"leaves": [], "counts": {{"a": {huge}}}, "whole": true}}', "tree.json")

@@ -1,6 +1,7 @@
 """Outcomes read back from the folders they were written to; a damaged file is an error that names it."""
 
 from pathlib import Path
+from typing import Any
 
 from regdrop.diagnostics.record import DIAGNOSIS, DiagnosisRecord
 from regdrop.errors import DataError
@@ -9,6 +10,12 @@ from regdrop.training.typed import read_typed
 
 SUMMARY = "summary.json"
 MAX_BYTES = 10_000_000
+# What a page needs of the `rdrop` section: types and range.
+_RDROP: tuple[tuple[str, tuple[type, ...], float, float], ...] = (
+    ("enabled", (bool,), 0, 1),
+    ("alpha", (int, float), 0, 1e9),
+    ("passes", (int,), 1, 64),
+)
 
 
 def read_diagnosis(folder: Path) -> DiagnosisRecord:
@@ -31,8 +38,9 @@ def read_summary(folder: Path) -> RunSummary:
         DataError: missing, too large, or not a summary; the text names file and key.
     """
     summary = read_typed(RunSummary, _text(folder / SUMMARY), str(folder / SUMMARY))
-    for key, kinds in (("enabled", (bool,)), ("alpha", (int, float)), ("passes", (int,))):
-        if type(summary.rdrop.get(key)) not in kinds:
+    for key, kinds, least, most in _RDROP:
+        value: Any = summary.rdrop.get(key)
+        if type(value) not in kinds or not least <= value <= most:
             raise DataError(f"{folder / SUMMARY}: rdrop has no fitting {key!r}; train again")
     return summary
 

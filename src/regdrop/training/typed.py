@@ -10,6 +10,7 @@ from regdrop.errors import DataError
 from regdrop.tasks.sources.rows import is_unicode
 
 T = TypeVar("T")
+LARGEST = 1 << 62
 
 
 def read_typed(kind: type[T], text: str, source: str) -> T:
@@ -84,6 +85,8 @@ def _leaf(kind: type, value: Any, place: str) -> Any:
         return _finite(value, place)
     if type(value) is not kind:
         raise _wrong(f"a {kind.__name__}", value, place)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise _wrong(f"a number up to {LARGEST:,}", value, place)
     return _text(value, place) if kind is str else value
 
 
