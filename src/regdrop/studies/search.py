@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regdrop.errors import InputError, MissingExtraError
-from regdrop.studies.catalogue import SEARCH, alpha_arm
+from regdrop.studies.arms import alpha_arm
+from regdrop.studies.catalogue import SEARCH
 from regdrop.studies.jobs import Job, run_folder
 from regdrop.studies.options import Options
 from regdrop.studies.result import StudyResult
