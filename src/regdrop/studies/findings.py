@@ -49,7 +49,7 @@ def verdict(metric: Metric, difference: PairedDifference) -> Verdict:
         >>> from regdrop.studies.metrics import LOSS
         >>> from regdrop.studies.statistics import paired_difference
         >>> verdict(LOSS, paired_difference({0: 0.7, 1: 0.9, 2: 0.8}, {0: 1.0, 1: 1.1, 2: 1.2}))
-        'not shown'
+        'better'
     """
     if not difference.shown:
         return "not shown"
