@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check lint types bench clean
+.PHONY: demo test check lint types bench evidence clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/bin/python:
@@ -38,6 +38,9 @@ check: lint types test  ## lint, types and tests
 bench: $(VENV)/.dev  ## short benchmarks: ratios against peers in the same run
 	$(RUN) -m benchmarks.loss --short
 	$(RUN) -m benchmarks.linear --short
+
+evidence: $(VENV)/.dev  ## the rows of docs/results.md that have no record yet; hours, and it continues where it was stopped
+	$(RUN) -m results.evidence
 
 clean:
 	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

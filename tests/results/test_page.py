@@ -1,0 +1,133 @@
+"""docs/results.md says what its records say: every number is computed again, here by the shortest formula."""
+
+import json
+import math
+import re
+from statistics import mean, stdev
+
+import pytest
+from results.page import PAGE, TEMPLATE, render
+from results.rows import RECORDS, read_records, read_rows
+from scipy import stats
+
+RECORDED = {line["row"]: line["study"] for line in map(json.loads, RECORDS.read_text().splitlines())}
+SCALES = {"accuracy": (100, 2), "pearson": (100, 2), "rougeL": (100, 2), "ece": (100, 2), "seconds": (1, 1)}
+NAMES = {
+    "no dropout": "no-dropout",
+    "dropout": "baseline",
+    "label smoothing": "label-smoothing",
+    "2 x batch": "wide-batch",
+    "2 x steps": "baseline-x2",
+}
+
+
+def arm_of(row, column):
+    """The arm that a column of a row stands for, found by its name alone; None where there is none."""
+    study = RECORDED[row]
+    arms = {arm["name"]: arm for arm in study["arms"]}
+    if column == "R-Drop":
+        return arms[study["choice"]["arm"]]
+    if column == "cheap R-Drop":
+        return next(arm for name, arm in arms.items() if name.startswith("twins"))
+    if "no-smoothing" in arms and column in ("dropout", "label smoothing"):
+        return arms["no-smoothing" if column == "dropout" else "baseline"]
+    return arms.get(NAMES[column])
+
+
+def values_of(arm, key):
+    return {one["seed"]: one["metrics"][key] for one in arm["outcomes"] if key in one["metrics"]}
+
+
+def shown(value, key, sign=""):
+    scale, digits = SCALES.get(key, (1, 2))
+    return f"{value * scale:{sign}.{digits}f}"
+
+
+def mean_sd(arm, key):
+    values = list(values_of(arm, key).values()) if arm else []
+    if not values:
+        return "-"
+    return shown(mean(values), key) + (f" ± {shown(stdev(values), key)}" if len(values) > 1 else "")
+
+
+def difference(one, other, key):
+    ours, theirs = values_of(one, key), values_of(other, key)
+    found = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    half = stats.t.ppf(0.975, len(found) - 1) * stdev(found) / math.sqrt(len(found))
+    center = mean(found)
+    return f"{shown(center, key, '+')} ({shown(center - half, key, '+')} to {shown(center + half, key, '+')})"
+
+
+def table(heading):
+    """The first table below a heading: its column names, and the cells of each row by the row's title."""
+    part = PAGE.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line[:1] == "|"]
+    return lines[0], {line[0]: line[1:] for line in lines[2:]}
+
+
+@pytest.fixture(params=RECORDED)
+def row(request):
+    return read_rows()[request.param]
+
+
+def test_every_row_is_on_the_page_and_has_its_seeds(row):
+    assert row.title in table("Scores")[1]
+    arms = {arm["name"]: len(arm["outcomes"]) for arm in RECORDED[row.name]["arms"]}
+    assert sorted(arms.values(), reverse=True)[:5] == [row.seeds] * 5
+    assert not [one for arm in RECORDED[row.name]["arms"] for one in arm["outcomes"] if one["failure"]]
+
+
+def test_the_scores_are_those_of_the_runs(row):
+    heads, lines = table("Scores")
+    cells = lines[row.title]
+    assert cells[1:-1] == [mean_sd(arm_of(row.name, column), row.metric) for column in heads[2:-1]]
+    assert float(cells[-1]) == arm_of(row.name, "R-Drop")["alpha"]
+
+
+def test_the_differences_and_intervals_are_those_of_the_runs(row):
+    heads, lines = table("Differences")
+    for head, cell in zip(heads[1:], lines[row.title], strict=True):
+        one, other = head.split(" - ")
+        base = arm_of(row.name, other)
+        if other == "dropout" and "no-smoothing" in {arm["name"] for arm in RECORDED[row.name]["arms"]}:
+            base = arm_of(row.name, "label smoothing")
+        expected = difference(arm_of(row.name, one), base, row.metric)
+        assert cell.startswith(f"{expected}: "), head
+
+
+def test_verdicts_agree_with_the_intervals(row):
+    for cell in table("Differences")[1][row.title]:
+        low, high = map(float, re.search(r"\(([-+\d.]+) to ([-+\d.]+)\)", cell).groups())
+        if cell.endswith("not shown"):
+            assert low <= 0 <= high
+        if cell.endswith(("better", "worse")):
+            up = low > 0
+            assert cell.endswith("better") == (up == (row.metric != "perplexity"))
+
+
+def test_the_calibration_is_that_of_the_runs(row):
+    heads, lines = table("Calibration")
+    if "ece" not in arm_of(row.name, "dropout")["outcomes"][0]["metrics"]:
+        assert row.title not in lines
+        return
+    expected = [mean_sd(arm_of(row.name, column), "ece") for column in heads[1:-1]]
+    assert lines[row.title][:-1] == expected
+
+
+def test_the_costs_are_those_of_the_runs(row):
+    heads, lines = table("Cost")
+    for head, cell in zip(heads[1:], lines[row.title], strict=True):
+        column, unit = re.fullmatch(r"(.*) \((s|MB)\)", head).groups()
+        if column == "choice of alpha":
+            trials = [arm for arm in RECORDED[row.name]["arms"] if arm["name"].startswith("alpha-")]
+            assert cell == shown(sum(values_of(arm, "seconds")[0] for arm in trials), "seconds")
+        elif unit == "s":
+            assert cell == mean_sd(arm_of(row.name, column), "seconds")
+        else:
+            assert float(cell) == round(mean(values_of(arm_of(row.name, column), "peak_bytes").values()) / 1e6)
+
+
+def test_the_page_is_made_of_the_records_and_its_sentences_hold_no_number_of_their_own():
+    assert PAGE.read_text() == render(read_records()), "run: python -m results.evidence --page"
+    template = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", TEMPLATE.read_text(), flags=re.DOTALL)
+    assert set(re.findall(r"\d+\.\d+", template)) <= {"0.3", "1.25"}
