@@ -111,7 +111,7 @@ def test_generated_pages_are_fresh(name):
 def test_the_readme_quotes_a_committed_comparison():
     """Every row and finding between the markers stands in the page that `regdrop compare` wrote."""
     quoted = README.read_text().partition("<!-- results -->")[2].partition("<!-- /results -->")[0]
-    page = (ROOT / "docs" / "results" / "digits_vit" / "comparison.md").read_text().splitlines()
+    page = (ROOT / "docs" / "results" / "digits_vit" / "study.md").read_text().splitlines()
     rows = [line for line in quoted.splitlines() if line.startswith(("|", "- "))]
     assert len(rows) > 6
     assert [row for row in rows if row not in page] == []
