@@ -31,6 +31,7 @@ def gather(row: Row, data: Path | None, runs: Path, workers: int) -> None:
     study = gather_evidence(row.load(data), out, Options(seeds=row.seeds, workers=workers))
     _log.info(report_study(study, out))
     keep_record(row.name, study)
+    write_results()
 
 
 def main() -> int:
@@ -38,12 +39,13 @@ def main() -> int:
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        if not arguments.page:
-            done = read_records() if not arguments.rows else {}
-            for row in chosen_rows(arguments.rows):
-                if row.name not in done:
-                    gather(row, arguments.data, arguments.runs, arguments.workers)
-        write_results()
+        if arguments.page:
+            write_results()
+            return 0
+        done = {} if arguments.rows else read_records()
+        for row in chosen_rows(arguments.rows):
+            if row.name not in done:
+                gather(row, arguments.data, arguments.runs, arguments.workers)
     except RDropError as error:
         _log.error("error: %s", error)
         return error.exit_code

@@ -26,6 +26,10 @@ class Numbers:
     def __init__(self, rows: Mapping[str, Row], found: Mapping[str, Columns]) -> None:
         self._rows, self._found = rows, found
 
+    def have(self, *rows: str) -> bool:
+        """Whether all these rows were run."""
+        return all(row in self._found for row in rows)
+
     def score(self, row: str, column: str = R_DROP, key: str | None = None) -> str:
         """Mean ± standard deviation of a column in the row's own metric, or another."""
         shown = self._metric(row, key)

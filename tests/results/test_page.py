@@ -6,6 +6,8 @@ import re
 from statistics import mean, stdev
 
 import pytest
+from results.columns import CHEAP, LONG, NO_DROPOUT, R_DROP, columns_of
+from results.numbers import Numbers
 from results.page import PAGE, TEMPLATE, render
 from results.rows import RECORDS, read_records, read_rows
 from scipy import stats
@@ -131,3 +133,16 @@ def test_the_page_is_made_of_the_records_and_its_sentences_hold_no_number_of_the
     assert PAGE.read_text() == render(read_records()), "run: python -m results.evidence --page"
     template = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", TEMPLATE.read_text(), flags=re.DOTALL)
     assert set(re.findall(r"\d+\.\d+", template)) <= {"0.3", "1.25"}
+
+
+def test_the_sentences_claim_what_the_verdicts_say():
+    numbers = Numbers(read_rows(), {row: columns_of(study) for row, study in read_records().items()})
+    assert numbers.verdict("fashion_1k") == "better"
+    assert {numbers.verdict(row) for row in ("fashion_5k", "fashion_all")} == {"not shown"}
+    for row in ("fashion_5k", "fashion_all"):
+        assert numbers.verdict(row, LONG) == numbers.verdict(row, NO_DROPOUT) == "better"
+        assert numbers.verdict(row, R_DROP, LONG) == "worse"
+    assert numbers.verdict("fashion_1k", R_DROP, LONG) == "not shown"
+    assert numbers.verdict("fashion_1k", R_DROP, LONG, "ece") == "better"
+    assert numbers.which("better", CHEAP) == []
+    assert {numbers.alpha(row) for row in ("digits_200", "fashion_1k", "fashion_5k", "fashion_all")} == {"0.3", "4"}

@@ -1,6 +1,6 @@
 """Arms of a study: the same recipe, changed in the one thing that is compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regdrop.studies.changes import Change, longer, with_r_drop, without_r_drop
 from regdrop.training.recipe import Recipe
@@ -48,6 +48,11 @@ def longer_baseline(times: float) -> Arm:
 def alpha_arm(alpha: float) -> Arm:
     """R-Drop with this weight of the divergence; 0 makes the passes, but does not pull them together."""
     return Arm(f"alpha-{alpha:g}", f"alpha = {alpha:g}", with_r_drop(alpha=alpha), (alpha,))
+
+
+def named_alpha_arm(alpha: float) -> Arm:
+    """The same arm among others that are no sweep: its label says what it is, and it lies on no factor."""
+    return replace(alpha_arm(alpha), label=f"R-Drop, alpha = {alpha:g}", point=())
 
 
 BASELINE = Arm("baseline", "baseline", without_r_drop())

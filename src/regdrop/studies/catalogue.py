@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 
 from regdrop.errors import InputError, nearest
-from regdrop.studies.arms import BASELINE, R_DROP, Arm, alpha_arm, longer_baseline
+from regdrop.studies.arms import BASELINE, R_DROP, Arm, alpha_arm, longer_baseline, named_alpha_arm
 from regdrop.studies.changes import (
     measuring,
     on_the_head,
@@ -141,7 +141,7 @@ def _evidence(recipe: Recipe, grid: Grid) -> list[Arm]:
         *_smoothing(recipe),
         Arm("wide-batch", f"dropout, {times} x the batch", wide_batch),
         replace(longer_baseline(times), label=f"dropout, {times} x the steps"),
-        *(replace(alpha_arm(alpha), label=f"R-Drop, alpha = {alpha:g}", point=()) for alpha in grid),
+        *map(named_alpha_arm, grid),
         *(_twins(f"twins-{alpha:g}", f"cheap R-Drop, alpha = {alpha:g}", alpha=alpha) for alpha in grid),
     ]
 

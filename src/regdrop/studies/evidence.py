@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regdrop.errors import RDropError
-from regdrop.studies.arms import alpha_arm
+from regdrop.studies.arms import named_alpha_arm
 from regdrop.studies.catalogue import EVIDENCE
 from regdrop.studies.choice import choose
 from regdrop.studies.options import Options
@@ -32,10 +32,7 @@ def gather_evidence(recipe: Recipe, out: Path, options: Options) -> StudyResult:
     Relations: `run_study` of the study "alpha" runs its whole grid with all seeds.
     """
     begin_study(out, recipe)
-    trials = [
-        replace(alpha_arm(alpha), label=f"R-Drop, alpha = {alpha:g}, tried", point=())
-        for alpha in options.grid or EVIDENCE.grid
-    ]
+    trials = [named_alpha_arm(alpha) for alpha in sorted({*(options.grid or EVIDENCE.grid)})]
     tried = run_arms(trials, recipe, out, replace(options, seeds=1))
     choice = _choose(recipe, tried)
     alpha = next(arm.alpha for arm in tried if arm.name == choice.arm)

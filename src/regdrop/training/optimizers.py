@@ -14,5 +14,5 @@ def optimizer_options(settings: TrainSettings) -> dict[str, Any]:
     if settings.optimizer == "sgd":
         return {"lr": settings.learning_rate, "momentum": settings.momentum, "nesterov": settings.nesterov}
     betas = (settings.adam_beta1, settings.adam_beta2)
-    # Fused: one visit of the weights instead of a dozen; 31 ms against 148 ms for 22 million on one CPU thread.
+    # Fused: one visit of the weights instead of a dozen.
     return {"lr": settings.learning_rate, "betas": betas, "eps": settings.adam_epsilon, "fused": True}
