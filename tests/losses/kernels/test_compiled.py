@@ -1,5 +1,7 @@
 """The compiled formula is compiled once and right for every size and number."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -47,3 +49,13 @@ def test_only_the_gradient_is_written(inplace):
     eager(case(6, 10), expected)
     torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-7)
     assert inplace or torch.equal(rows.logits, before)
+
+
+def test_no_combination_of_options_is_left_uncompiled():
+    """torch.compile gives up on a function after eight combinations, and says so to its log alone."""
+    weights = {"class_weight": torch.rand(10)}
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for options in ({}, {"target": None}, {"label_smoothing": 0.1}, {"summed": True}, weights):
+            rows = replace(case(6, 10), **options)
+            for grad in (None, torch.empty_like(rows.logits)):
+                compiled(rows, grad)

@@ -1,6 +1,7 @@
 """The kernel as one formula that torch.compile turns into a few loops, for the CPU and for CUDA alike."""
 
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -18,7 +19,6 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
 
     What the compiler keeps between its loops stays in cache, since it sees a chunk of rows at a time.
     """
-    program = _program()
     logits = rows.logits.detach()
     weight = rows.weight
     if isinstance(weight, float):
@@ -29,6 +29,7 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     constants = alpha, weight.new_full((), rows.label_smoothing) if smoothed else None, rows.class_weight, rows.summed
     # In place they must be the same objects: the compiler refuses inputs that merely share their memory.
     in_place = grad is not None and grad.data_ptr() == logits.data_ptr()
+    program = _program(*_options(rows), grad is not None, in_place)
     shares: list[Tensor] = []
     for part in chunks(logits, CHUNK_ELEMENTS):
         target = None if rows.target is None else rows.target[part]
@@ -42,9 +43,22 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     return torch.cat([weight.new_empty(2, 0), *shares], 1)
 
 
+def _options(rows: Rows) -> tuple[object, ...]:
+    """What of the rows is written into the compiled code."""
+    logits, target = rows.logits, rows.target
+    kind = None if target is None else target.dtype
+    smoothed, weighted = bool(rows.label_smoothing), rows.class_weight is not None
+    return logits.dtype, logits.device, len(logits), kind, smoothed, weighted, rows.summed
+
+
 @cache
-def _program() -> Any:
-    return torch.compile(_formula, dynamic=True)
+def _program(*_options: object) -> Any:
+    """A program for one combination of options.
+
+    Each is made of a copy of the formula: once torch.compile has compiled one function eight times it silently runs it
+    uncompiled.
+    """
+    return torch.compile(FunctionType(_formula.__code__.replace(), globals()), dynamic=True)
 
 
 def _formula(
