@@ -5,10 +5,10 @@ import random
 
 from transformers import PreTrainedTokenizerFast
 
-from regdrop.tasks.bpe import PAD, SPECIAL
-from regdrop.tasks.encoder import build_encoder
 from regdrop.tasks.glue import GLUE
+from regdrop.tasks.models.encoder import build_encoder
 from regdrop.tasks.sequence_classification import _tokenizer
+from regdrop.tasks.tokens.bpe import PAD, SPECIAL
 from regdrop.training.recipe import load_recipe
 
 GOOD = ["bright", "clever", "funny", "great", "lovely", "moving", "warm"]

@@ -17,8 +17,8 @@ from regdrop.checkpoints.pdparams import read_pdparams
 from regdrop.checkpoints.vit import load_vit, save_vit
 from regdrop.errors import RDropError
 from regdrop.reports.records import read_records
-from regdrop.tasks.sources.folder import decode, read_folder
-from regdrop.tasks.sources.idx import read_idx
+from regdrop.tasks.sources.images.folder import decode, read_folder
+from regdrop.tasks.sources.images.idx import read_idx
 from regdrop.tasks.sources.jsonl import read_jsonl
 from regdrop.training.recipe import load_recipe, recipe_text
 from regdrop.training.summary import RunSummary

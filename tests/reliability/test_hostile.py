@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regdrop.errors import DataError, RecipeError
-from regdrop.tasks.sources.folder import decode
+from regdrop.tasks.sources.images.folder import decode
 from regdrop.training.recipe import load_recipe
 from reliability.hostile import KINDS, damaged, read_hostile
 

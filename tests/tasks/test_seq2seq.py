@@ -1,10 +1,10 @@
 import pytest
 
 from regdrop.errors import CheckpointError, DataError, RecipeError
-from regdrop.tasks.bpe import train_bpe
-from regdrop.tasks.encoder_decoder import EncoderDecoderModel
-from regdrop.tasks.pairs import TextPairs
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel
 from regdrop.tasks.seq2seq import split_pairs
+from regdrop.tasks.tokens.bpe import train_bpe
+from regdrop.tasks.tokens.pairs import TextPairs
 from seq2seq_files import english, german
 
 SIZES = {"vocabulary": 300, "width": 16, "feed_forward": 32, "layers": 1, "heads": 2, "positions": 64}

@@ -4,9 +4,9 @@ import pytest
 from rouge_score import rouge_scorer, scoring
 
 from regdrop.tasks import summarization
-from regdrop.tasks.encoder_decoder import EncoderDecoderModel
-from regdrop.tasks.pairs import PairDataset
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel
 from regdrop.tasks.summarization import TASK, SummaryData, load_summaries, rouge_scores
+from regdrop.tasks.tokens.pairs import PairDataset
 from seq2seq_files import summary_row, write_parts
 
 MODEL = EncoderDecoderModel(vocabulary=300, width=16, feed_forward=32, layers=1, heads=2, positions=64)

@@ -8,8 +8,8 @@ import pytest
 
 from regdrop.errors import DataError, RecipeError
 from regdrop.tasks import translation
-from regdrop.tasks.encoder_decoder import EncoderDecoderModel
-from regdrop.tasks.pairs import PairDataset
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel
+from regdrop.tasks.tokens.pairs import PairDataset
 from regdrop.tasks.translation import TASK, TranslationData, load_translation, signature
 from seq2seq_files import english, german, translation_row, write_parts
 

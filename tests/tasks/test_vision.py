@@ -6,8 +6,8 @@ from transformers import EvalPrediction
 
 from diagnostics.slow import reliability
 from regdrop.errors import DataError, RecipeError
+from regdrop.tasks.models.vit import ViTModel
 from regdrop.tasks.vision import TASK, ImageData, load_images
-from regdrop.tasks.vit import ViTModel
 
 DIGITS = ViTModel(classes=10, image_size=8, channels=1, patch_size=4, width=16, depth=1, heads=2)
 

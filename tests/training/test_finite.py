@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from regdrop.errors import NonFiniteError
-from regdrop.tasks import images
+from regdrop.tasks.images import labelled
 from regdrop.training import run
 from regdrop.training.finite import first_nonfinite
 from regdrop.training.folder import RunFolder
@@ -31,7 +31,7 @@ def steps(out):
 @pytest.fixture
 def spoilt_data(monkeypatch):
     """One item is NaN whenever it is fetched for training."""
-    original = images.ImageDataset.__getitems__
+    original = labelled.ImageDataset.__getitems__
 
     def fetch(self, indices):
         batch = original(self, indices)
@@ -39,7 +39,7 @@ def spoilt_data(monkeypatch):
             batch["pixel_values"][[place for place, index in enumerate(indices) if index == BAD]] = math.nan
         return batch
 
-    monkeypatch.setattr(images.ImageDataset, "__getitems__", fetch)
+    monkeypatch.setattr(labelled.ImageDataset, "__getitems__", fetch)
 
 
 @pytest.mark.usefixtures("spoilt_data")

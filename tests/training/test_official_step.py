@@ -15,8 +15,8 @@ from torch.nn.functional import cross_entropy, kl_div
 from regdrop import paper_alpha
 from regdrop.checkpoints.torch_file import read_torch
 from regdrop.checkpoints.vit import convert, save_vit
-from regdrop.tasks.images import ImageDataset
-from regdrop.tasks.vit import build_vit
+from regdrop.tasks.images.labelled import ImageDataset
+from regdrop.tasks.models.vit import build_vit
 from regdrop.training import run
 from regdrop.training.recipe import load_recipe
 from vit_reference import official_logits

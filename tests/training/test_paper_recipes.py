@@ -14,7 +14,7 @@ from PIL import Image
 import cifar_files
 import paper_recipes
 from regdrop.checkpoints.vit import save_vit
-from regdrop.tasks.vit import ViTModel, build_vit
+from regdrop.tasks.models.vit import ViTModel, build_vit
 from regdrop.training.evaluation import evaluate
 from regdrop.training.recipe import load_recipe
 from regdrop.training.summary import RunSummary

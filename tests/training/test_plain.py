@@ -8,8 +8,8 @@ from torch.nn.functional import log_softmax, logsigmoid, pad
 
 from passes.tiny import CASES, collate
 from passes.two_pass import gradients, relative_error
+from regdrop.tasks.models.vit import build_vit
 from regdrop.tasks.task import Splits, find_task
-from regdrop.tasks.vit import build_vit
 from regdrop.training.numbered import NumberedItems
 from regdrop.training.plain import PlainLoss
 from regdrop.training.trainer import TaskTrainer, training_arguments

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regdrop.errors import RecipeError
-from regdrop.tasks.cnn import CNNModel
+from regdrop.tasks.models.cnn import CNNModel
+from regdrop.tasks.models.vit import ViTModel
 from regdrop.tasks.vision import ImageData
-from regdrop.tasks.vit import ViTModel
 from regdrop.training.recipe import MAX_CHARACTERS, load_recipe, recipe_names
 from regdrop.training.settings import RDropSettings, TrainSettings
 

@@ -9,7 +9,7 @@ import pytest
 
 import sentence_files
 from regdrop.errors import RecipeError
-from regdrop.tasks.sentences import SentenceDataset
+from regdrop.tasks.tokens.sentences import SentenceDataset
 from regdrop.training.run import train
 from regdrop.training.summary import RunSummary
 from regdrop.training.trainer import TaskTrainer

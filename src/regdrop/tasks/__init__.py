@@ -1,1 +1,1 @@
-"""One file a task: its data, model, collation and metrics; `task.py` says what a task is."""
+"""One file a task, put together from the folders beside it; `task.py` says what a task is."""

@@ -10,13 +10,13 @@ from torch.utils.data import Dataset, default_collate
 from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
-from regdrop.tasks.causal_lm import CausalModel, build_causal_lm
+from regdrop.tasks.evaluation.token_loss import perplexity, token_losses
+from regdrop.tasks.models.causal_lm import CausalModel, build_causal_lm
 from regdrop.tasks.sections import ONE_OR_MORE, ZERO_OR_MORE, check_ranges
-from regdrop.tasks.sources.text import Lines, load_text, read_text
+from regdrop.tasks.sources.texts.running import Lines, load_text, read_text
 from regdrop.tasks.task import Splits, Task
-from regdrop.tasks.token_loss import perplexity, token_losses
-from regdrop.tasks.token_windows import TokenText, TokenWindows
-from regdrop.tasks.vocabulary import Unit, learn_vocabulary
+from regdrop.tasks.tokens.vocabulary import Unit, learn_vocabulary
+from regdrop.tasks.tokens.windows import TokenText, TokenWindows
 
 LARGEST_EXPONENT = 700.0  # beyond it a perplexity is no float any more
 

@@ -5,12 +5,12 @@ from functools import partial
 from tokenizers import Tokenizer
 
 from regdrop.errors import DataError
-from regdrop.tasks.bpe import train_bpe
-from regdrop.tasks.encoder_decoder import EncoderDecoderModel
-from regdrop.tasks.pairs import PairDataset, TextPairs, collate
-from regdrop.tasks.pretrained import pretrained_tokenizer
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel
+from regdrop.tasks.models.pretrained import pretrained_tokenizer
 from regdrop.tasks.task import Splits
-from regdrop.tasks.token_batches import TokenBatches
+from regdrop.tasks.tokens.batches import TokenBatches
+from regdrop.tasks.tokens.bpe import train_bpe
+from regdrop.tasks.tokens.pairs import PairDataset, TextPairs, collate
 
 
 def split_pairs(

@@ -12,17 +12,17 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from regdrop.errors import InputError, RecipeError
-from regdrop.tasks.answers import calibration_error, class_answers, number_answers
-from regdrop.tasks.bpe import BOS, EOS, SPECIAL, train_bpe
-from regdrop.tasks.encoder import EncoderModel, build_encoder, load_pretrained
+from regdrop.tasks.evaluation.answers import calibration_error, class_answers, number_answers
 from regdrop.tasks.glue import GLUE, GlueName, glue_score
-from regdrop.tasks.images import collate
-from regdrop.tasks.pretrained import pretrained_tokenizer
+from regdrop.tasks.images.labelled import collate
+from regdrop.tasks.models.encoder import EncoderModel, build_encoder, load_pretrained
+from regdrop.tasks.models.pretrained import pretrained_tokenizer
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
-from regdrop.tasks.sentences import SentenceDataset
-from regdrop.tasks.sources.glue import Rows, read_glue
+from regdrop.tasks.sources.texts.glue import Rows, read_glue
 from regdrop.tasks.task import Splits, Task
-from regdrop.tasks.token_batches import TokenBatches
+from regdrop.tasks.tokens.batches import TokenBatches
+from regdrop.tasks.tokens.bpe import BOS, EOS, SPECIAL, train_bpe
+from regdrop.tasks.tokens.sentences import SentenceDataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from typing import Any, Literal
 from rouge_score.rouge_scorer import RougeScorer
 from torch import nn
 
-from regdrop.tasks.encoder_decoder import EncoderDecoderModel, build_encoder_decoder, load_pretrained
-from regdrop.tasks.generation import generate
+from regdrop.tasks.evaluation.generation import generate
+from regdrop.tasks.evaluation.token_loss import perplexity, token_losses
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel, build_encoder_decoder, load_pretrained
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
 from regdrop.tasks.seq2seq import split_pairs
-from regdrop.tasks.sources.debian import fetch_descriptions, read_descriptions
-from regdrop.tasks.sources.text_pairs import read_pairs
+from regdrop.tasks.sources.texts.debian import fetch_descriptions, read_descriptions
+from regdrop.tasks.sources.texts.pairs import read_pairs
 from regdrop.tasks.task import Splits, Task
-from regdrop.tasks.token_loss import perplexity, token_losses
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=\S)")

@@ -6,14 +6,14 @@ from typing import Any
 from sacrebleu.metrics.bleu import BLEU
 from torch import nn
 
-from regdrop.tasks.encoder_decoder import EncoderDecoderModel, build_encoder_decoder, load_pretrained
-from regdrop.tasks.generation import generate
-from regdrop.tasks.pairs import TextPairs
+from regdrop.tasks.evaluation.generation import generate
+from regdrop.tasks.evaluation.token_loss import perplexity, token_losses
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel, build_encoder_decoder, load_pretrained
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
 from regdrop.tasks.seq2seq import split_pairs
-from regdrop.tasks.sources.text_pairs import read_pairs
+from regdrop.tasks.sources.texts.pairs import read_pairs
 from regdrop.tasks.task import Splits, Task
-from regdrop.tasks.token_loss import perplexity, token_losses
+from regdrop.tasks.tokens.pairs import TextPairs
 
 
 @dataclass(frozen=True, slots=True)

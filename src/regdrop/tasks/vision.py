@@ -9,19 +9,19 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction
 
 from regdrop.errors import DataError, RecipeError
-from regdrop.tasks.answers import calibration_error, class_answers
-from regdrop.tasks.cnn import CNNModel, ConvolutionalClassifier
-from regdrop.tasks.image_classifier import ImageClassifier
-from regdrop.tasks.images import ImageDataset, LabelledImages, collate, hold_out
+from regdrop.tasks.evaluation.answers import calibration_error, class_answers
+from regdrop.tasks.images.labelled import ImageDataset, LabelledImages, collate, hold_out
+from regdrop.tasks.images.transforms import Augmentation, Prepare
+from regdrop.tasks.models.cnn import CNNModel, ConvolutionalClassifier
+from regdrop.tasks.models.image_classifier import ImageClassifier
+from regdrop.tasks.models.vit import ViTModel, build_vit, load_pretrained
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
-from regdrop.tasks.sources.cifar import read_cifar
-from regdrop.tasks.sources.digits import read_digits
-from regdrop.tasks.sources.fashion_mnist import read_fashion_mnist
-from regdrop.tasks.sources.files import list_files
-from regdrop.tasks.sources.folder import read_folder
+from regdrop.tasks.sources.images.cifar import read_cifar
+from regdrop.tasks.sources.images.digits import read_digits
+from regdrop.tasks.sources.images.fashion_mnist import read_fashion_mnist
+from regdrop.tasks.sources.images.files import list_files
+from regdrop.tasks.sources.images.folder import read_folder
 from regdrop.tasks.task import Splits, Task
-from regdrop.tasks.transforms import Augmentation, Prepare
-from regdrop.tasks.vit import ViTModel, build_vit, load_pretrained
 
 Source = Literal["digits", "fashion_mnist", "cifar10", "cifar100", "folder", "files"]
 ImageModel = ViTModel | CNNModel

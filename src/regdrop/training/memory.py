@@ -12,7 +12,7 @@ from typing import Any
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from regdrop.errors import MemoryShortError, UnsupportedError
-from regdrop.tasks.pretrained import without_bars
+from regdrop.tasks.models.pretrained import without_bars
 from regdrop.tasks.task import Splits, find_task
 from regdrop.training.plain import PlainLoss
 from regdrop.training.recipe import Recipe, load_recipe

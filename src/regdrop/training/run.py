@@ -12,7 +12,7 @@ from transformers import set_seed
 from transformers.integrations import TensorBoardCallback
 
 from regdrop.errors import RecipeError, StoppedError
-from regdrop.tasks.pretrained import without_bars
+from regdrop.tasks.models.pretrained import without_bars
 from regdrop.tasks.task import Splits, Task, find_task
 from regdrop.training.bookkeeping import Bookkeeping
 from regdrop.training.consistency import ConsistencyMonitor

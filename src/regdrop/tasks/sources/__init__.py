@@ -1,1 +1,1 @@
-"""Where images come from: each source gives an official training and test part, or the only part there is."""
+"""Where data come from: this machine's files, the hub, archives; whatever they hold is checked."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 
 from regdrop.errors import DataError
-from regdrop.tasks.sources.folder import decode
+from regdrop.tasks.sources.images.folder import decode
 
 Sample = tuple[str, int]
 

@@ -1,0 +1,1 @@
+"""Images in memory and their pixels as a model takes them."""

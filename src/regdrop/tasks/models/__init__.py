@@ -1,0 +1,1 @@
+"""The networks that recipes describe, and the weights they start from."""

@@ -1,0 +1,1 @@
+"""Where texts come from: running text, pairs of texts, sentences with labels."""
