@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.official import official
 from regdrop.studies.cost.step import Workload
 from regdrop.studies.cost.timing import Case
-from regdrop.tasks.vit import ViTModel, build_vit
+from regdrop.tasks.models.vit import ViTModel, build_vit
 
 WORDS, POSITIONS = 8000, 128
 

@@ -19,9 +19,9 @@ from transformers import TrainerCallback
 from benchmarks.records import write_json
 from regdrop import attach
 from regdrop.studies.cost.machine import Watch, describe
-from regdrop.tasks.images import ImageDataset, Images, collate
+from regdrop.tasks.images.labelled import ImageDataset, Images, collate
+from regdrop.tasks.images.transforms import Prepare
 from regdrop.tasks.task import Splits, find_task
-from regdrop.tasks.transforms import Prepare
 from regdrop.training.recipe import Recipe, load_recipe
 from regdrop.training.trainer import TaskTrainer, training_arguments
 

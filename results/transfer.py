@@ -22,8 +22,8 @@ from PIL import Image
 
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.studies.statistics import paired_difference, spread
-from regdrop.tasks.images import Images
-from regdrop.tasks.sources.fashion_mnist import read_fashion_mnist
+from regdrop.tasks.images.labelled import Images
+from regdrop.tasks.sources.images.fashion_mnist import read_fashion_mnist
 from regdrop.training.recipe import load_recipe
 from regdrop.training.run import train
 from regdrop.training.summary import versions
