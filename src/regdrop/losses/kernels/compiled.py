@@ -12,6 +12,13 @@ from regdrop.losses.kernels.chunks import chunks
 
 CHUNK_ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
+# Fewer logits are not worth starting another thread.
+FEW = 1 << 14
+
+# Otherwise the size that was compiled first, maybe by another process that shares the compiler's cache, would say
+# whether all later ones use one thread, and torch.set_num_threads would change nothing.
+THREADS: dict[bool, dict[str, Any]] = {True: {"cpp.threads": 1}, False: {"cpp.dynamic_threads": True}}
+
 
 @torch.no_grad()
 def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
@@ -29,7 +36,7 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     constants = alpha, weight.new_full((), rows.label_smoothing) if smoothed else None, rows.class_weight, rows.summed
     # In place they must be the same objects: the compiler refuses inputs that merely share their memory.
     in_place = grad is not None and grad.data_ptr() == logits.data_ptr()
-    program = _program(*_options(rows), grad is not None, in_place)
+    program = _program(logits.numel() < FEW, *_options(rows), grad is not None, in_place)
     shares: list[Tensor] = []
     for part in chunks(logits, CHUNK_ELEMENTS):
         target = None if rows.target is None else rows.target[part]
@@ -52,13 +59,14 @@ def _options(rows: Rows) -> tuple[object, ...]:
 
 
 @cache
-def _program(*_options: object) -> Any:
-    """A program for one combination of options.
+def _program(few: bool, *_options: object) -> Any:
+    """A program for few logits or for many, and for one combination of options.
 
     Each is made of a copy of the formula: once torch.compile has compiled one function eight times it silently runs it
     uncompiled.
     """
-    return torch.compile(FunctionType(_formula.__code__.replace(), globals()), dynamic=True)
+    copied = FunctionType(_formula.__code__.replace(), globals())
+    return torch.compile(copied, dynamic=True, options=THREADS[few])
 
 
 def _formula(
