@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.loss_page import FLOOR, INPLACE, Record, headline, page, picture, table
 from benchmarks.official import careful, leaves, official
-from benchmarks.records import markdown, write, write_json
+from benchmarks.records import write, write_json
 from regdrop import r_drop_loss
 from regdrop.studies.cost.machine import Watch, describe
 from regdrop.studies.cost.memory import peak_extra_bytes
@@ -25,7 +26,6 @@ from regdrop.studies.cost.timing import Case, interleaved, keep_memory_warm
 from regdrop.training.peak import give_memory_back
 
 COMMAND = "python -m benchmarks.loss"
-FLOOR, INPLACE = "copy of the logits", "native, in place"
 BACKENDS = ("eager", "compile", "native")
 
 
@@ -36,6 +36,11 @@ class Size:
     items: int
     classes: int
     dtype: str = "float32"
+
+    @property
+    def title(self) -> str:
+        """How people read it."""
+        return f"N = {self.items:,} items a pass, V = {self.classes:,} classes, {self.dtype}"
 
     @property
     def logits_bytes(self) -> int:
@@ -53,7 +58,6 @@ SIZES = (
     Size(4096, 32000, "bfloat16"),
 )
 SHORT = (Size(64, 3), Size(256, 100), Size(2048, 1000), Size(512, 32000))
-LARGE_CLASSES = 32000
 # Below this a process's own memory is larger than what is to be measured.
 LEAST_BYTES_FOR_MEMORY = 1 << 26
 
@@ -113,7 +117,7 @@ def _backward_of(name: str, inputs: Sequence[Tensor], loss: Callable[[], Tensor]
     return Case(name, lambda: loss().backward(), forget)
 
 
-def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, Any]]:
+def measure(size: Size, rounds: int, watch: Watch) -> list[Record]:
     """One record a case: median and least time, and peak extra memory."""
     samples = interleaved([case(name, size) for name in CASES], rounds, between=watch.probe)
     watch.probe()
@@ -129,68 +133,6 @@ def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, Any]]:
     return records
 
 
-def table(size: Size, records: Sequence[dict[str, Any]]) -> str:
-    """The records of one size as Markdown, ratios of medians."""
-    seconds = {record["case"]: record["median_seconds"] for record in records}
-    rows = []
-    for record in records:
-        own, extra = seconds[record["case"]], record["extra_bytes"]
-        ratios = [f"{seconds[peer] / own:.1f}x" for peer in ("official snippet", "careful version")]
-        memory = "-" if extra is None else f"{extra / size.logits_bytes:.2f}"
-        rows.append([record["case"], f"{own * 1e3:,.3f}", f"{own / seconds[FLOOR]:,.1f}", *ratios, memory])
-    header = ["case", "ms", "copies", "against official", "against careful", "extra memory, in logits"]
-    title = f"N = {size.items:,} items a pass, V = {size.classes:,} classes, {size.dtype}"
-    return f"### {title}\n\n{markdown(header, rows)}"
-
-
-def headline(records: Sequence[dict[str, Any]]) -> str:
-    """The large float32 sizes in one sentence, the careful version beside the official one."""
-    large = [record for record in records if record["dtype"] == "float32" and record["classes"] >= LARGE_CLASSES]
-
-    def ratios(slow: str, quick: str) -> str:
-        seconds = [[r["median_seconds"] for r in large if r["case"] == name] for name in (slow, quick)]
-        both = sorted(one / other for one, other in zip(*seconds, strict=True))
-        return f"{both[0]:.1f}" if len(both) == 1 else f"{both[0]:.1f} to {both[-1]:.1f}"
-
-    return (
-        f"At V >= {LARGE_CLASSES:,}, value and gradient take {ratios('native', FLOOR)} times a copy of the logits with "
-        f"the native backend ({ratios(INPLACE, FLOOR)} in place): {ratios('careful version', 'native')} times less "
-        f"than a careful implementation, {ratios('official snippet', 'native')} times less than the official snippet."
-    )
-
-
-def picture(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Time over the floor against the number of classes, both axes logarithmic."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
-    wide = [record for record in records if record["dtype"] == "float32" and record["classes"] >= 100]
-    floor = {record["classes"]: record["median_seconds"] for record in wide if record["case"] == FLOOR}
-    for name in CASES:
-        own = [(r["classes"], r["median_seconds"] / floor[r["classes"]]) for r in wide if r["case"] == name]
-        axes.plot(*zip(*own, strict=True), marker="o", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="classes V", ylabel="time, in copies of the logits")
-    axes.grid(visible=True, which="both", alpha=0.3)
-    figure.legend(loc="outside right upper")
-    figure.savefig(path, dpi=150)
-
-
-def page(command: str, machine: dict[str, str | int], notice: str, name: str, records: Any, tables: list[str]) -> str:
-    """The page of the documentation that quotes a run."""
-    facts = ", ".join(f"{key} {value}" for key, value in machine.items())
-    parts = [
-        "# Speed of the loss",
-        headline(records),
-        f"Made by `{command}` ({facts}). {notice}",
-        (__doc__ or "").strip(),
-        f"![Time over the floor against the number of classes]({name}.png)",
-        *tables,
-        Path(__file__).with_name("backends.md").read_text().strip(),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
 def main() -> None:
     """Run, print the tables, and write them with records and picture where asked to."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -201,11 +143,11 @@ def main() -> None:
     keep_memory_warm()
     sizes, rounds = (SHORT, arguments.rounds or 7) if arguments.short else (SIZES, arguments.rounds or 11)
     watch, machine = Watch(), describe()
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     tables = []
     for size in sizes:
         records += measure(size, rounds, watch)
-        tables.append(table(size, records[-len(CASES) :]))
+        tables.append(table(size.title, size.logits_bytes, records[-len(CASES) :]))
         print(tables[-1], end="\n\n", flush=True)
     notice = watch.notice() or "Nothing else ran on the machine."
     print(f"{headline(records)}\n{machine}\n{notice}")
@@ -214,7 +156,8 @@ def main() -> None:
         record = {"command": command, "machine": machine, "notice": notice, "records": records}
         write_json(arguments.out.with_suffix(".json"), record)
         picture(arguments.out.with_suffix(".png"), records)
-        text = page(command, machine, notice, arguments.out.stem, records, tables)
+        about = (__doc__ or "").strip()
+        text = page(about, command, machine, notice, arguments.out.stem, records, tables)
         write(arguments.out.with_suffix(".md"), text)
 
 

@@ -22,8 +22,9 @@ from regdrop.studies.cost.machine import Watch, describe
 from regdrop.tasks.images.labelled import ImageDataset, Images, collate
 from regdrop.tasks.images.transforms import Prepare
 from regdrop.tasks.task import Splits, find_task
+from regdrop.training.arguments import training_arguments
 from regdrop.training.recipe import Recipe, load_recipe
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 COMMAND = "python -m benchmarks.vit_b16_step"
 RECIPE = "cifar100_vit_b16_paper"

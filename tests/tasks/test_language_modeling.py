@@ -9,8 +9,9 @@ import torch
 
 from regdrop.errors import DataError, RecipeError
 from regdrop.tasks.language_modeling import TASK
+from regdrop.training.arguments import training_arguments
 from regdrop.training.recipe import load_recipe
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 
 def parts(splits):

@@ -11,11 +11,12 @@ from passes.masks import per_sample_masks
 from regdrop import attach
 from regdrop.errors import DataError
 from regdrop.tasks.language_modeling import TASK
+from regdrop.training.arguments import training_arguments
 from regdrop.training.evaluation import evaluate
 from regdrop.training.plain import PlainLoss
 from regdrop.training.recipe import load_recipe
 from regdrop.training.run import train
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 PAPER = {
     "wikitext103_transformer": {"model.vocabulary": 60},

@@ -10,9 +10,10 @@ from passes.tiny import CASES, collate
 from passes.two_pass import gradients, relative_error
 from regdrop.tasks.models.vit import build_vit
 from regdrop.tasks.task import Splits, find_task
+from regdrop.training.arguments import training_arguments
 from regdrop.training.numbered import NumberedItems
 from regdrop.training.plain import PlainLoss
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 from tiny import tiny_recipe
 
 HEADS = [case for case in CASES if case.kind != "qa"]

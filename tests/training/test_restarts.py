@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from regdrop.errors import RecipeError
 from regdrop.tasks.task import Splits, find_task
+from regdrop.training.arguments import training_arguments
 from regdrop.training.recipe import load_recipe
 from regdrop.training.restarts import restarted_cosine, restarting_schedule
 from regdrop.training.settings import TrainSettings
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 PAPER = {"warmup": 16_000, "period": 270_000, "growth": 2.0, "shrink": 0.75, "floor": 1e-4}
 

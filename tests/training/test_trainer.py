@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from regdrop.tasks.task import Splits, find_task
+from regdrop.training.arguments import training_arguments
 from regdrop.training.recipe import load_recipe
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 TINY = ["--model.width=16", "--model.depth=1", "--model.heads=2", "--model.image_size=16", "--train.precision=fp32"]
 

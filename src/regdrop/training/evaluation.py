@@ -9,11 +9,12 @@ from torch import nn
 from regdrop.checkpoints.refusals import StateDict, check_keys, check_shape, named
 from regdrop.checkpoints.safetensors_file import read_safetensors
 from regdrop.tasks.task import Splits, find_task
+from regdrop.training.arguments import training_arguments
 from regdrop.training.folder import find_weights
 from regdrop.training.progress import EvaluationProgress, metrics_of
 from regdrop.training.recipe import Recipe
 from regdrop.training.tokens import check_tokens
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 Split = Literal["train", "validation", "test"]
 

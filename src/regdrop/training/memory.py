@@ -14,11 +14,12 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from regdrop.errors import MemoryShortError, UnsupportedError
 from regdrop.tasks.models.pretrained import without_bars
 from regdrop.tasks.task import Splits, find_task
+from regdrop.training.arguments import training_arguments
 from regdrop.training.plain import PlainLoss
 from regdrop.training.recipe import Recipe, load_recipe
 from regdrop.training.regularizer import attach_as_set
 from regdrop.training.settings import TrainSettings
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 _log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from transformers.integrations import TensorBoardCallback
 from regdrop.errors import RecipeError, StoppedError
 from regdrop.tasks.models.pretrained import without_bars
 from regdrop.tasks.task import Splits, Task, find_task
+from regdrop.training.arguments import training_arguments
 from regdrop.training.bookkeeping import Bookkeeping
 from regdrop.training.consistency import ConsistencyMonitor
 from regdrop.training.evaluation import score
@@ -29,7 +30,7 @@ from regdrop.training.regularizer import attach_as_set
 from regdrop.training.stopping import StopRequest
 from regdrop.training.summary import RunSummary, versions
 from regdrop.training.tokens import check_tokens, keep_tokens
-from regdrop.training.trainer import TaskTrainer, training_arguments
+from regdrop.training.trainer import TaskTrainer
 
 _log = logging.getLogger(__name__)
 MAX_SEED = 1 << 32  # of numpy
