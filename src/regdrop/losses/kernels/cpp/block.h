@@ -57,10 +57,18 @@ protected:
             whole.sink[k] = rows.grad ? grad(k, item) + start : nullptr;
             if (rest.first == rest.last) continue;
             const T *left = whole.source[k] + rest.first * LANES;
-            for (int64_t lane = 0; lane < LANES; ++lane) padded[k][lane] = lane < count % LANES ? left[lane] : nothing[0];
+            pad(left, logits(k, rows.items - 1) + rows.classes, padded[k]);
             rest.source[k] = rest.sink[k] = padded[k] - rest.first * LANES;
         }
         return count;
+    }
+    // What is left of the vectors, and -inf behind it. A vector put together of numbers would have to wait for them: where
+    // another row follows before `end`, a whole one is read.
+    void pad(const T *left, const T *end, T *vector) const {
+        const int filled = count % LANES;
+        if (left + LANES <= end) return narrow(lanes<A>() < filled ? widened(left) : V{} - INFINITE, vector);
+        std::memcpy(vector, nothing, sizeof nothing);
+        std::memcpy(vector, left, filled * sizeof(T));
     }
     int64_t vectors() const { return (count + LANES - 1) / LANES; }
 
@@ -68,8 +76,7 @@ protected:
     void write_rest(int64_t item) {
         for (int k = 0; k < passes() && rows.grad; ++k) {
             T *left = grad(k, item) + start + rest.first * LANES;
-            for (int64_t lane = 0; lane < LANES; ++lane)
-                if (lane < count % LANES) left[lane] = padded[k][lane];
+            std::memcpy(left, padded[k], count % LANES * sizeof(T));
         }
     }
 

@@ -79,7 +79,7 @@ private:
     }
 
     // Add some vectors to the sums; a block's are added up on their own first, for the digits of long rows.
-    template <bool SAFE> void add(Span span) {
+    template <bool SAFE> void add(const Span &span) {
         V *power[ROOM], sums[ROOM], products[ROOM], tops[ROOM];
         for (int k = 0; k < passes(); ++k) {
             sums[k] = products[k] = V{}, tops[k] = V{} + peak[k];

@@ -43,6 +43,13 @@ template <class A> inline typename Vector<A>::V exponential(typename Vector<A>::
     return x < C::LOWEST ? typename C::V{} : (typename C::V)bits;
 }
 
+// 0, 1, 2, ...
+template <class A> inline typename Vector<A>::I lanes() {
+    typename Vector<A>::I numbers{};
+    for (int lane = 0; lane < int(sizeof numbers / sizeof(A)); ++lane) numbers[lane] = lane;
+    return numbers;
+}
+
 // All lanes combined, half with half.
 template <class A, int LANES> struct Lanes {
     typedef A V __attribute__((vector_size(LANES * sizeof(A))));

@@ -18,13 +18,15 @@ template <class T, class A, int PASSES> class Worker : Sums<T, A, PASSES> {
     using B::rows, B::spread, B::spreads, B::start, B::sum, B::total, B::total_mass, B::whole, B::write_rest;
 
     A *const shares;
+    const A unit;  // alpha / ((K - 1) K)
     bool masked = false;  // whether a logit of -inf was met, in this row or one before
     // For every pass: what turns e^c into p in the open block, and E_p K (c - mean c). Of all passes: the divergence.
     A scale[ROOM], middle[ROOM];
     V distance;
 
 public:
-    Worker(const Rows &rows, A *shares) : B(rows), shares(shares) {}
+    Worker(const Rows &rows, A *shares)
+        : B(rows), shares(shares), unit(rows.alpha / (rows.passes * (rows.passes - 1))) {}
 
     void visit(int64_t item) {
         A &task = shares[item], &kl = shares[rows.items + item];
@@ -64,17 +66,16 @@ private:
     }
 
     // Write the gradient of some vectors; one of them may hold the target's class.
-    template <bool SAFE> void write(Span span, A weight) {
+    template <bool SAFE> void write(const Span &span, A weight) {
         const int64_t place = index - start, hit = place < 0 ? -1 : place / LANES;
-        V target{};
-        if (span.first <= hit && hit < span.last) target[place % LANES] = weight * index_mass;
+        const V target = lanes<A>() == int(place % LANES) ? V{} + weight * index_mass : V{};
         const bool writes = rows.grad, dense = spreads();
         V *power[ROOM], tops[ROOM], scales[ROOM], middles[ROOM];
         for (int k = 0; k < passes(); ++k) {
             power[k] = powers[block].values[k];
             tops[k] = V{} + peak[k], scales[k] = V{} + scale[k], middles[k] = V{} + middle[k];
         }
-        const A strength = weight * rows.alpha / (passes() - 1) / passes();
+        const A strength = weight * unit;
         const A level = weight * total_mass + strength * passes();
         V far = distance;
         for (int64_t v = span.first; v < span.last; ++v) {
