@@ -37,15 +37,33 @@ def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
     # In place they must be the same objects: the compiler refuses inputs that merely share their memory.
     in_place = grad is not None and grad.data_ptr() == logits.data_ptr()
     program = _program(logits.numel() < FEW, *_options(rows), grad is not None, in_place)
-    shares: list[Tensor] = []
-    for part in chunks(logits, CHUNK_ELEMENTS):
-        target = None if rows.target is None else rows.target[part]
-        read = logits[:, part].unbind()
-        out = None if grad is None else read if in_place else grad[:, part].unbind()
-        shares.append(program(read, target, weight[part], *constants, out))
+    parts = list(chunks(logits, CHUNK_ELEMENTS))
+    whole = logits, rows.target, weight, grad
+    # Slices cost as much as arithmetic where the logits are few.
+    pieces = [whole] if len(parts) == 1 else [_sliced(part, *whole) for part in parts]
+    shares = []
+    for own, target, share, buffer in pieces:
+        read = own.unbind()
+        out = None if buffer is None else read if in_place else buffer.unbind()
+        shares.append(program(read, target, share, *constants, out))
+    return _joined(shares, weight, rows.summed)
+
+
+def _sliced(
+    part: slice, logits: Tensor, target: Tensor | None, weight: Tensor, grad: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
+    return (
+        logits[:, part],
+        None if target is None else target[part],
+        weight[part],
+        None if grad is None else grad[:, part],
+    )
+
+
+def _joined(shares: list[Tensor], weight: Tensor, summed: bool) -> Tensor:
     if len(shares) == 1:
         return shares[0]
-    if rows.summed:
+    if summed:
         return torch.stack([weight.new_zeros(2), *shares]).sum(0)
     return torch.cat([weight.new_empty(2, 0), *shares], 1)
 
