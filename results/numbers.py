@@ -1,8 +1,9 @@
 """Numbers for the sentences of docs/results.md: each answer is computed from the records."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from regdrop.reports.tables import NOTHING, mean_sd
+from regdrop.reports.tables import NOTHING
 from regdrop.studies.findings import verdict
 from regdrop.studies.metrics import Metric, metric
 from regdrop.studies.statistics import PairedDifference
@@ -26,32 +27,43 @@ class Numbers:
     def __init__(self, rows: Mapping[str, Row], found: Mapping[str, Columns]) -> None:
         self._rows, self._found = rows, found
 
-    def have(self, *rows: str) -> bool:
-        """Whether all these rows were run."""
-        return all(row in self._found for row in rows)
-
-    def score(self, row: str, column: str = R_DROP, key: str | None = None) -> str:
-        """Mean ± standard deviation of a column in the row's own metric, or another."""
-        shown = self._metric(row, key)
-        return f"{mean_sd(shown, self._found[row].arms[column])} {shown.unit}".rstrip()
-
     def gain(self, row: str, column: str = R_DROP, reference: str | None = None, key: str | None = None) -> str:
         """A column minus the reference, or minus another column, with its interval."""
         shown = self._metric(row, key)
         return show_difference(shown, self._found[row].difference(column, reference, shown.key))
 
-    def verdict(self, row: str, column: str = R_DROP, reference: str | None = None, key: str | None = None) -> str:
+    def _verdict(self, row: str, column: str = R_DROP, reference: str | None = None, key: str | None = None) -> str:
         """Which way that difference points: better, worse, unclear or not shown."""
         shown = self._metric(row, key)
         difference = self._found[row].difference(column, reference, shown.key)
         return verdict(shown, difference) if difference else NOTHING
 
-    def which(self, outcome: str, column: str = R_DROP, reference: str | None = None) -> list[str]:
-        """Titles of the rows where that difference has this verdict."""
-        names = [row for row in self._found if self.verdict(row, column, reference) == outcome]
-        return [self._rows[row].title for row in names]
+    def named(self, outcome: str, column: str = R_DROP, reference: str | None = None, key: str | None = None) -> str:
+        """Those rows in a sentence, each with its mean difference, in the row's own metric or another."""
+        named = []
+        for row in self._found:
+            if self._verdict(row, column, reference, key) == outcome:
+                shown = self._metric(row, key)
+                difference = self._found[row].difference(column, reference, shown.key)
+                size = f"{shown.show(difference.mean, '+')} {shown.step or shown.name}" if difference else NOTHING
+                named.append(f"{self._rows[row].title} ({size})")
+        return "; ".join(named) or "none"
 
-    def alpha(self, row: str) -> str:
+    def alphas(self) -> str:
+        """Every alpha that was chosen, and for which rows."""
+        return self._grouped(self._alpha)
+
+    def rates(self) -> str:
+        """The rates of dropout, and which rows train with each."""
+        return self._grouped(lambda row: f"{self._rows[row].load(Path()).model.dropout:g}")
+
+    def _grouped(self, value: Callable[[str], str]) -> str:
+        groups: dict[str, list[str]] = {}
+        for row in self._found:
+            groups.setdefault(value(row), []).append(self._rows[row].title)
+        return ". ".join(f"{one}: {'; '.join(groups[one])}" for one in sorted(groups, key=float))
+
+    def _alpha(self, row: str) -> str:
         """The alpha that the validation part chose."""
         return f"{self._found[row].arms[R_DROP].alpha:g}"
 
