@@ -32,26 +32,20 @@ class Numbers:
         shown = self._metric(row, key)
         return show_difference(shown, self._found[row].difference(column, reference, shown.key))
 
-    def _verdict(self, row: str, column: str = R_DROP, reference: str | None = None, key: str | None = None) -> str:
-        """Which way that difference points: better, worse, unclear or not shown."""
-        shown = self._metric(row, key)
-        difference = self._found[row].difference(column, reference, shown.key)
-        return verdict(shown, difference) if difference else NOTHING
-
     def named(self, outcome: str, column: str = R_DROP, reference: str | None = None, key: str | None = None) -> str:
-        """Those rows in a sentence, each with its mean difference, in the row's own metric or another."""
+        """The rows where such a difference has this verdict, each with its mean, as a list within a sentence."""
         named = []
-        for row in self._found:
-            if self._verdict(row, column, reference, key) == outcome:
-                shown = self._metric(row, key)
-                difference = self._found[row].difference(column, reference, shown.key)
-                size = f"{shown.show(difference.mean, '+')} {shown.step or shown.name}" if difference else NOTHING
+        for row, columns in self._found.items():
+            shown = self._metric(row, key)
+            difference = columns.difference(column, reference, shown.key)
+            if difference and verdict(shown, difference) == outcome:
+                size = f"{shown.show(difference.mean, '+')} {shown.step or shown.name}"
                 named.append(f"{self._rows[row].title} ({size})")
         return "; ".join(named) or "none"
 
     def alphas(self) -> str:
-        """Every alpha that was chosen, and for which rows."""
-        return self._grouped(self._alpha)
+        """The alphas that the validation parts chose, and for which rows."""
+        return self._grouped(lambda row: f"{self._found[row].arms[R_DROP].alpha:g}")
 
     def rates(self) -> str:
         """The rates of dropout, and which rows train with each."""
@@ -62,10 +56,6 @@ class Numbers:
         for row in self._found:
             groups.setdefault(value(row), []).append(self._rows[row].title)
         return ". ".join(f"{one}: {'; '.join(groups[one])}" for one in sorted(groups, key=float))
-
-    def _alpha(self, row: str) -> str:
-        """The alpha that the validation part chose."""
-        return f"{self._found[row].arms[R_DROP].alpha:g}"
 
     def _metric(self, row: str, key: str | None) -> Metric:
         return metric(key) if key else self._rows[row].shown
