@@ -1,13 +1,15 @@
-"""What translation and summarization share: pairs of texts become the three parts of a task's data."""
+"""What translation and summarization share: pairs of texts as the three parts of a task's data, model and choice."""
 
 from functools import partial
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from regdrop.errors import DataError
-from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel
+from regdrop.tasks.evaluation.token_loss import perplexity, token_losses
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel, build_encoder_decoder, load_pretrained
 from regdrop.tasks.models.pretrained import pretrained_tokenizer
-from regdrop.tasks.task import Splits
+from regdrop.tasks.task import Splits, Task
 from regdrop.tasks.tokens.batches import TokenBatches
 from regdrop.tasks.tokens.bpe import train_bpe
 from regdrop.tasks.tokens.pairs import PairDataset, TextPairs, collate
@@ -44,3 +46,21 @@ def _tokenizer(train: TextPairs, model: EncoderDecoderModel) -> Tokenizer:
     if model.pretrained is not None:
         return pretrained_tokenizer(model.pretrained, model.vocabulary)
     return train_bpe([*train.sources, *train.targets], model.vocabulary)
+
+
+def seq2seq_task(**own: Any) -> Task:
+    """A task of pairs of texts, whose checkpoint is the one of the least validation loss: what is written costs more.
+
+    Args:
+        own: data, load, decode and signatures of `Task`.
+    """
+    return Task(
+        model=EncoderDecoderModel,
+        build=build_encoder_decoder,
+        condense=token_losses,
+        score=perplexity,
+        best=lambda _data: "loss",
+        higher_is_better=False,
+        load_pretrained=load_pretrained,
+        **own,
+    )

@@ -10,13 +10,12 @@ from rouge_score.rouge_scorer import RougeScorer
 from torch import nn
 
 from regdrop.tasks.evaluation.generation import generate
-from regdrop.tasks.evaluation.token_loss import perplexity, token_losses
-from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel, build_encoder_decoder, load_pretrained
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
-from regdrop.tasks.seq2seq import split_pairs
+from regdrop.tasks.seq2seq import seq2seq_task, split_pairs
 from regdrop.tasks.sources.texts.debian import fetch_descriptions, read_descriptions
 from regdrop.tasks.sources.texts.pairs import read_pairs
-from regdrop.tasks.task import Splits, Task
+from regdrop.tasks.task import Splits
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=\S)")
@@ -99,16 +98,4 @@ def signature(_data: SummaryData) -> dict[str, str]:
     return {"rouge": f"rouge-score|F1|stemmer:porter|sentences:.!?|version:{version('rouge-score')}"}
 
 
-TASK = Task(
-    data=SummaryData,
-    model=EncoderDecoderModel,
-    load=load_summaries,
-    build=build_encoder_decoder,
-    condense=token_losses,
-    score=perplexity,
-    best=lambda _data: "loss",
-    higher_is_better=False,
-    load_pretrained=load_pretrained,
-    decode=rouge,
-    signatures=signature,
-)
+TASK = seq2seq_task(data=SummaryData, load=load_summaries, decode=rouge, signatures=signature)

@@ -7,12 +7,11 @@ from sacrebleu.metrics.bleu import BLEU
 from torch import nn
 
 from regdrop.tasks.evaluation.generation import generate
-from regdrop.tasks.evaluation.token_loss import perplexity, token_losses
-from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel, build_encoder_decoder, load_pretrained
+from regdrop.tasks.models.encoder_decoder import EncoderDecoderModel
 from regdrop.tasks.sections import ONE_OR_MORE, check_ranges
-from regdrop.tasks.seq2seq import split_pairs
+from regdrop.tasks.seq2seq import seq2seq_task, split_pairs
 from regdrop.tasks.sources.texts.pairs import read_pairs
-from regdrop.tasks.task import Splits, Task
+from regdrop.tasks.task import Splits
 from regdrop.tasks.tokens.pairs import TextPairs
 
 
@@ -78,16 +77,4 @@ def signature(data: TranslationData) -> dict[str, str]:
     return {"bleu": str(BLEU(trg_lang=data.target, references=[["one"]]).get_signature())}
 
 
-TASK = Task(
-    data=TranslationData,
-    model=EncoderDecoderModel,
-    load=load_translation,
-    build=build_encoder_decoder,
-    condense=token_losses,
-    score=perplexity,
-    best=lambda _data: "loss",
-    higher_is_better=False,
-    load_pretrained=load_pretrained,
-    decode=bleu,
-    signatures=signature,
-)
+TASK = seq2seq_task(data=TranslationData, load=load_translation, decode=bleu, signatures=signature)
