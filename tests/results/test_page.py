@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from pathlib import Path
 from statistics import mean, stdev
 
 import pytest
@@ -10,7 +11,10 @@ from results.page import PAGE, TEMPLATE, render
 from results.rows import RECORDS, read_records, read_rows
 from scipy import stats
 
+import regdrop
+
 RECORDED = {line["row"]: line["study"] for line in map(json.loads, RECORDS.read_text().splitlines())}
+RECIPES = Path(regdrop.__file__).parent / "recipes"
 SCALES = {"accuracy": (100, 2), "pearson": (100, 2), "rougeL": (100, 2), "ece": (100, 2), "seconds": (1, 1)}
 NAMES = {
     "no dropout": "no-dropout",
@@ -154,6 +158,19 @@ def test_the_sentences_name_the_rows_that_the_tables_judge_so(start, heading, co
                 unit = "points" if heading == "Calibration" else rows[title].shown.step or rows[title].shown.name
                 named.append(f"{title} ({size.split()[0]} {unit})")
         assert f"{outcome}: {'; '.join(named) or 'none'}".lower() in sentence
+
+
+@pytest.mark.parametrize("name", ["fashion_cnn", "sst2", "stsb", "rte", "shakespeare", "multi30k", "debian"])
+def test_the_recipes_headers_quote_the_runs(name):
+    if name not in RECORDED:
+        pytest.skip(f"no record of {name} yet")
+    row = read_rows()[name]
+    lines = (RECIPES / f"{row.recipe}.yaml").read_text().splitlines()
+    header = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    without = next(arm for arm in RECORDED[name]["arms"] if arm["name"] == "baseline")
+    for arm in (arm_of(name, "R-Drop"), without):
+        assert mean_sd(arm, row.metric) in header
+    assert f'{row.seeds} seeds, row "{row.title}" of docs/results.md' in header
 
 
 def test_the_sentences_without_a_list_claim_what_the_runs_say():
