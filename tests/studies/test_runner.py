@@ -37,6 +37,16 @@ def test_a_finished_run_is_read_and_not_repeated(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in jobs[0].folder.rglob("*")} == before
 
 
+def test_a_finished_run_keeps_its_best_weights_and_no_checkpoint_to_continue_from(tmp_path):
+    one = job(tmp_path, tiny_recipe())
+    train(one.recipe, one.folder, seed=one.seed, progress=False)
+    assert list(one.folder.glob("checkpoint-*"))  # as if killed after its summary
+    for folder in (one, job(tmp_path, tiny_recipe(), seed=1)):
+        run_jobs([folder], progress=False)
+        assert not list(folder.folder.glob("checkpoint-*"))
+        assert (folder.folder / "best" / "model.safetensors").is_file()
+
+
 def test_a_run_that_meets_nan_is_recorded_and_the_next_one_starts(tmp_path, capsys):
     broken = tiny_recipe(train__learning_rate=1e30)
     jobs = [job(tmp_path, broken, arm="broken"), job(tmp_path, tiny_recipe(), arm="sound")]

@@ -90,8 +90,10 @@ def _attempt(job: Job, asked: float, progress: bool) -> Outcome | None:
 
 
 def _settle(job: Job, asked: float, progress: bool) -> Outcome:
-    finished = RunFolder(job.folder).finished(job.recipe, job.seed, resume=True)
+    folder = RunFolder(job.folder)
+    finished = folder.finished(job.recipe, job.seed, resume=True)
     if finished:
+        folder.drop_checkpoints()  # in case it was killed before it did
         note_state(job, None)
         return outcome_of(finished)
     state = read_state(job, asked)
@@ -107,7 +109,9 @@ def _settle(job: Job, asked: float, progress: bool) -> Outcome:
 
 def _run(job: Job, progress: bool) -> Outcome:
     try:
-        return outcome_of(train(job.recipe, job.folder, seed=job.seed, resume=True, progress=progress))
+        summary = train(job.recipe, job.folder, seed=job.seed, resume=True, progress=progress)
+        RunFolder(job.folder).drop_checkpoints()  # of a study they fill disks
+        return outcome_of(summary)
     except NoNoiseError:
         raise
     except (NonFiniteError, RuntimeError, OSError) as error:

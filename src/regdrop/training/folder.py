@@ -141,6 +141,10 @@ class RunFolder:
         """Remove the checkpoints before a step that a signal made, not an evaluation every so many steps."""
         self._remove(other for other in self._checkpoints() if other < step and other % every)
 
+    def drop_checkpoints(self) -> None:
+        """Remove all checkpoints of a finished run: `best/` stays, and nothing is left to continue."""
+        self._remove(self._checkpoints())
+
     def _checkpoints(self) -> list[int]:
         numbers = (path.name.removeprefix("checkpoint-") for path in self.path.glob("checkpoint-*"))
         return [int(number) for number in numbers if number.isdecimal()]
