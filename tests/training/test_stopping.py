@@ -33,6 +33,15 @@ def test_a_signal_saves_and_ends_after_the_step(request_to_stop, number):
     assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, which it does not where a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_acts_at_once(request_to_stop, monkeypatch):
     monkeypatch.setattr(stopping, "PATIENCE", -1.0)
     with request_to_stop:
