@@ -1,0 +1,139 @@
+"""The loss as a formula for torch.compile: what visits the logits, and what is then left to do for every row.
+
+Where no operation on the rows alone stands among those that visit the logits, the compiler for the CPU makes one loop
+over the rows of them, through which a row and its powers stay in cache: a third of the time.
+"""
+
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from regdrop.losses.kernels import accumulation_dtype
+
+
+class Inputs(NamedTuple):
+    """Rows as the formula takes them: the passes apart, and tensors for numbers, which would be compiled in."""
+
+    logits: tuple[Tensor, ...]  # (rows, classes) each
+    target: Tensor | None
+    weight: Tensor  # (rows,)
+    alpha: Tensor
+    smooth: Tensor | None  # the label smoothing
+    class_weight: Tensor | None
+
+    @property
+    def unused(self) -> Tensor:
+        """Which rows do not count, `(rows, 1)`."""
+        return (self.weight == 0).unsqueeze(-1)
+
+    @property
+    def label(self) -> Tensor | None:
+        """The class of every row, `(rows, 1)`, where all the target's mass is on one."""
+        if self.target is None or self.target.ndim == 2 or self.smooth is not None:
+            return None
+        return self.target.unsqueeze(-1).masked_fill(self.unused, 0)
+
+
+class Sums(NamedTuple):
+    """What a visit of the logits leaves for every row, `(rows, 1)` each."""
+
+    peaks: list[Tensor]  # a pass: the largest logit
+    totals: list[Tensor]  # a pass: the sum of e^c, c = z - peak
+    distance: Tensor  # K^2 (K - 1) kl
+    spread: tuple[Tensor, Tensor] | None  # a target on many classes: its mass, and the sum of mass times c
+
+
+def visit(inputs: Inputs, grad: tuple[Tensor, ...] | None) -> Sums:
+    """The sums of every row, and the gradient into `grad`.
+
+    (K - 1) kl = sum_k sum_j (p_k - mean p) (s_k - E_{p_k} s_k), s = c - mean c, whose gradient is
+    p_k - mean p + p_k (s_k - E_{p_k} s_k).
+    """
+    passes, wide = len(inputs.logits), [one.to(accumulation_dtype(one.dtype)) for one in inputs.logits]
+    peaks = [one.amax(-1, keepdim=True) for one in wide]
+    centred = [_centred(one, top) for one, top in zip(wide, peaks, strict=True)]
+    powers = [one.exp() for one in centred]
+    totals = [one.sum(-1, keepdim=True) for one in powers]
+    away = _from_mean(centred)
+    moments = [(e * s).sum(-1, keepdim=True) for e, s in zip(powers, away, strict=True)]
+    shares = [n.reciprocal() for n in totals]
+    away = [s - m * share for s, m, share in zip(away, moments, shares, strict=True)]
+    prob = [e * share for e, share in zip(powers, shares, strict=True)]
+    products = [p * s for p, s in zip(_from_mean(prob), away, strict=True)]
+    distance = sum(products[1:], products[0]).sum(-1, keepdim=True)
+    mass, whole, spread = _masses(inputs, wide, centred)
+    weight = inputs.weight.unsqueeze(-1)
+    pull = weight * (inputs.alpha * (1 / (passes * (passes - 1))))
+    level = weight * whole + pull * passes
+    for p, s, out in zip(prob, away, grad or (), strict=False):
+        full = p * (level + pull * s) - (pull * sum(prob[1:], prob[0]) + weight * mass)
+        out.copy_(full.masked_fill(inputs.unused, 0.0))
+    return Sums(peaks, totals, distance, spread)
+
+
+def picked(inputs: Inputs) -> list[Tensor] | None:
+    """Every pass's logit of the target's class, `(rows, 1)`, to be read before a gradient takes its place."""
+    label = inputs.label
+    return None if label is None else [one.gather(-1, label) for one in inputs.logits]
+
+
+def finish(inputs: Inputs, sums: Sums, hits: list[Tensor] | None, summed: bool) -> Tensor:
+    """What every row adds to both parts, `(2, rows)`, or their sums."""
+    passes = len(sums.peaks)
+    kl = sums.distance * (1 / (passes * passes * (passes - 1)))
+    task = torch.zeros_like(kl) if inputs.target is None else _task(inputs, sums, hits or [])
+    shares = torch.cat((task, kl), 1).t()
+    # A class masked in one pass and not in another makes the true value infinite: say so.
+    shares = shares.masked_fill(shares > torch.finfo(shares.dtype).max ** 0.5, torch.inf) * inputs.weight
+    shares = shares.masked_fill(inputs.unused.t(), 0.0)
+    return shares.sum(-1) if summed else shares
+
+
+def _centred(logits: Tensor, peak: Tensor) -> Tensor:
+    """Logits below their peak; -inf - -inf would be NaN, and a class masked in every pass has power 0 anyway."""
+    return (logits - peak).clamp(min=torch.finfo(logits.dtype).min / 1e8)
+
+
+def _from_mean(stack: list[Tensor]) -> list[Tensor]:
+    """K (x_k - mean x), from differences: where the passes nearly agree the mean itself would round them away."""
+    differences = [[one - other for other in stack if other is not one] for one in stack]
+    return [sum(few[1:], few[0]) for few in differences]
+
+
+def _masses(
+    inputs: Inputs, wide: list[Tensor], centred: list[Tensor]
+) -> tuple[Tensor | float, Tensor | float, tuple[Tensor, Tensor] | None]:
+    """Every class's mass and that of all; where it is on many also the sums of `Sums.spread`."""
+    target, label = inputs.target, inputs.label
+    if target is None:
+        return 0.0, 0.0, None
+    classes = torch.arange(wide[0].shape[-1], device=wide[0].device, dtype=torch.int32)
+    if label is not None:
+        whole = _class_mass(inputs, label, wide[0])
+        return torch.where(classes == label.to(torch.int32), whole, 0.0), whole, None
+    mass = (target.unsqueeze(-1) == classes if target.ndim == 1 else target).to(wide[0].dtype)
+    if inputs.smooth is not None:
+        # A class that is masked in every pass gets nothing.
+        seen = reduce(torch.maximum, wide) > -torch.inf
+        mass = mass * (1 - inputs.smooth) + seen * (inputs.smooth / wide[0].shape[-1])
+    if inputs.class_weight is not None:
+        mass = mass * inputs.class_weight
+    value = sum((mass * one for one in centred[1:]), mass * centred[0])
+    spread = mass.sum(-1, keepdim=True), value.sum(-1, keepdim=True)
+    return mass, spread[0], spread
+
+
+def _class_mass(inputs: Inputs, label: Tensor, like: Tensor) -> Tensor:
+    return like.new_ones(1, 1) if inputs.class_weight is None else inputs.class_weight[label]
+
+
+def _task(inputs: Inputs, sums: Sums, hits: list[Tensor]) -> Tensor:
+    """The target's mass times -log p, summed over classes and passes, `(rows, 1)`."""
+    logs, label = [n.log() for n in sums.totals], inputs.label
+    if label is None:
+        mass, value = sums.spread or (0.0, 0.0)
+        return mass * sum(logs[1:], logs[0]) - value
+    costs = [n - _centred(z.to(top.dtype), top) for n, z, top in zip(logs, hits, sums.peaks, strict=True)]
+    return sum(costs[1:], costs[0]) * _class_mass(inputs, label, logs[0])
