@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._inductor.utils import run_and_get_code
 
 from regdrop.losses.kernels import Rows
 from regdrop.losses.kernels.compiled import CHUNK_ELEMENTS, _program, compiled
@@ -29,9 +30,18 @@ def compare(rows):
 def test_one_compilation_serves_every_size_and_alpha():
     torch.compiler.reset()
     compare(case(12, 10))
-    compare(case(2000, 10))  # many logits have a program of their own
+    compare(case(2000, 10))  # so many have a program of their own
+    compare(case(300, 1000))  # and so many
     with torch.compiler.set_stance("fail_on_recompile"):
-        sizes = [(5, 10, 1.5), (40, 10, 0.0), (7, 300, 1.5), (64, 3, 5.0), (128, 100, 0.5), (999, 30, 2.0)]
+        sizes = [
+            (5, 10, 1.5),
+            (40, 10, 0.0),
+            (7, 300, 1.5),
+            (64, 3, 5.0),
+            (128, 100, 0.5),
+            (999, 30, 2.0),
+            (700, 999, 0.5),
+        ]
         for items, classes, alpha in sizes:
             compare(case(items, classes, alpha, seed=items))
 
@@ -72,3 +82,17 @@ def test_no_combination_of_options_is_left_uncompiled():
             rows = replace(case(6, 10), **options)
             for grad in (None, torch.empty_like(rows.logits)):
                 compiled(rows, grad)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"label_smoothing": 0.1, "class_weight": torch.rand(1000)}, {"target": torch.rand(600, 1000).softmax(-1)}],
+    ids=["classes", "smoothed", "probabilities"],
+)
+def test_many_logits_are_visited_in_one_loop_over_the_rows(options):
+    """Else every chunk is read from memory four times."""
+    rows = replace(case(600, 1000), **options)
+    torch.compiler.reset()
+    _, (code,) = run_and_get_code(lambda: compiled(rows, torch.empty_like(rows.logits)))
+    assert code.count("#pragma omp for") == 1
+    compare(rows)

@@ -49,7 +49,7 @@ def _chunk(
     alpha: Tensor,
     smooth: Tensor | None,
 ) -> Tensor:
-    inputs = Inputs(logits.unbind(), target, weight, alpha, smooth, rows.class_weight)
+    inputs = Inputs(logits, target, weight, alpha, smooth, rows.class_weight)
     if grad is None or grad.data_ptr() != logits.data_ptr():
         return _shares(rows, inputs, grad)
     # The compiler refuses inputs that share their memory.

@@ -14,9 +14,9 @@ from regdrop.losses.kernels import accumulation_dtype
 
 
 class Inputs(NamedTuple):
-    """Rows as the formula takes them: the passes apart, and tensors for numbers, which would be compiled in."""
+    """Rows as the formula takes them, with tensors for numbers, which would be compiled in."""
 
-    logits: tuple[Tensor, ...]  # (rows, classes) each
+    logits: Tensor  # (passes, rows, classes)
     target: Tensor | None
     weight: Tensor  # (rows,)
     alpha: Tensor
@@ -51,7 +51,7 @@ def visit(inputs: Inputs, grad: tuple[Tensor, ...] | None) -> Sums:
     (K - 1) kl = sum_k sum_j (p_k - mean p) (s_k - E_{p_k} s_k), s = c - mean c, whose gradient is
     p_k - mean p + p_k (s_k - E_{p_k} s_k).
     """
-    passes, wide = len(inputs.logits), [one.to(accumulation_dtype(one.dtype)) for one in inputs.logits]
+    passes, wide = len(inputs.logits), [one.to(accumulation_dtype(one.dtype)) for one in inputs.logits.unbind()]
     peaks = [one.amax(-1, keepdim=True) for one in wide]
     centred = [_centred(one, top) for one, top in zip(wide, peaks, strict=True)]
     powers = [one.exp() for one in centred]
@@ -76,7 +76,7 @@ def visit(inputs: Inputs, grad: tuple[Tensor, ...] | None) -> Sums:
 def picked(inputs: Inputs) -> list[Tensor] | None:
     """Every pass's logit of the target's class, `(rows, 1)`, to be read before a gradient takes its place."""
     label = inputs.label
-    return None if label is None else [one.gather(-1, label) for one in inputs.logits]
+    return None if label is None else [one.gather(-1, label) for one in inputs.logits.unbind()]
 
 
 def finish(inputs: Inputs, sums: Sums, hits: list[Tensor] | None, summed: bool) -> Tensor:
