@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import InputError, UnsupportedError
-from regdrop.losses.kernels import Rows
+from regdrop.losses.kernels import Rows, gradient_dtype
 from regdrop.losses.kernels.dispatch import Backend, choose
 from regdrop.losses.reduction import can_look
 from regdrop.losses.shapes import Float
@@ -36,7 +36,7 @@ def fused_rows(
     kernel = choose(backend, logits)
     grad = None
     if logits.requires_grad and torch.is_grad_enabled():
-        grad = logits.detach() if inplace else torch.empty_like(logits, dtype=_kept(logits.dtype))
+        grad = logits.detach() if inplace else torch.empty_like(logits, dtype=gradient_dtype(logits.dtype))
     task, kl = kernel(rows, grad).unbind()
     return known(torch.add(task, kl, alpha=rows.alpha), (logits,), (grad,)), task, kl
 
@@ -46,11 +46,6 @@ def _refuse_leaf(logits: Tensor) -> None:
     owner = logits if logits._base is None else logits._base
     if owner.is_leaf and owner.requires_grad:
         raise InputError("inplace=True would overwrite a leaf tensor; pass the output of a model, or inplace=False")
-
-
-def _kept(dtype: torch.dtype) -> torch.dtype:
-    """In which the gradient waits for backward: float16 would lose what a gradient scaler is there to save."""
-    return torch.float32 if dtype == torch.float16 else dtype
 
 
 def known(value: Tensor, inputs: tuple[Tensor | None, ...], grads: tuple[Tensor | None, ...]) -> Tensor:

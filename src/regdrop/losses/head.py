@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from regdrop.losses.kernels import Kernel, Rows, accumulation_dtype
+from regdrop.losses.kernels import Kernel, Rows, accumulation_dtype, gradient_dtype
 from regdrop.losses.shapes import Float
 
 # Under about 256 rows a matrix product waits for its weights; over about 512 nothing is won.
@@ -100,14 +100,15 @@ class _Sums:
     def __init__(self, head: Head, wanted: tuple[bool, ...]) -> None:
         dtype = accumulation_dtype(head.weight.dtype)
         self._layer = head.weight
-        self.hidden = torch.zeros_like(head.hidden) if wanted[0] else None
+        self.hidden = torch.zeros_like(head.hidden, dtype=gradient_dtype(head.hidden.dtype)) if wanted[0] else None
         self.weight = torch.zeros_like(head.weight, dtype=dtype) if wanted[1] else None
         self.bias = head.weight.new_zeros(len(head.weight), dtype=dtype) if wanted[2] else None
 
     def add(self, index: Tensor, hidden: Tensor, grad: Tensor) -> None:
         """Add what one chunk gives; `grad` is d loss / d logits of its items."""
         if self.hidden is not None:
-            self.hidden.index_copy_(1, index, (grad @ self._layer).view(-1, len(index), self._layer.shape[1]))
+            product = (grad @ self._layer).view(-1, len(index), self._layer.shape[1])
+            self.hidden.index_copy_(1, index, product.to(self.hidden.dtype))
         if self.weight is not None:
             _add_product(self.weight, grad, hidden)
         if self.bias is not None:

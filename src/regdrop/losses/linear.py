@@ -1,6 +1,7 @@
 """The output layer and the R-Drop loss in one."""
 
 from dataclasses import replace
+from math import floor, log2
 from typing import Any
 
 import torch
@@ -11,11 +12,13 @@ from regdrop.losses import inputs
 from regdrop.losses.classification import classification_rows
 from regdrop.losses.fused import known, refuse_second_derivative
 from regdrop.losses.head import Gradients, Head, head_rows
-from regdrop.losses.kernels import Kernel, Rows
+from regdrop.losses.kernels import Kernel, Rows, gradient_dtype
 from regdrop.losses.kernels.dispatch import Backend, choose
 from regdrop.losses.rdrop import RDropOutput, shaped
 from regdrop.losses.reduction import Reduction
 from regdrop.losses.shapes import Bool, Float, Int, Num
+
+LIFTED = -4  # a power of two: what the heaviest item weighs in float16, with room for sums of large hidden states
 
 
 def linear_r_drop_loss(
@@ -122,13 +125,32 @@ class _LossOfItems(torch.autograd.Function):
 
 
 def _run(rows: Rows, kernel: Kernel, layer: tuple[Any, ...], wanted: tuple[bool, ...]) -> tuple[Tensor, Gradients]:
-    """`head_rows` in the dtype of the rows' logits, gradients in the dtypes of hidden, weight and bias."""
+    """`head_rows` in the dtype of the rows' logits, gradients as they wait for those of hidden, weight and bias."""
     hidden, weight, bias = layer
     dtype = rows.logits.dtype
     head = Head(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
-    shares, grads = head_rows(head, rows, kernel, wanted)
+    factor = _lift(rows.weight) if dtype == torch.float16 and rows.logits.numel() else None
+    lifted = rows if factor is None else replace(rows, weight=rows.weight * factor)
+    found = head_rows(head, lifted, kernel, wanted)
+    shares, grads = found if factor is None else _lowered(*found, factor)
     pairs = zip(grads, layer, strict=True)
-    return shares, tuple(None if grad is None else grad.to(part.dtype) for grad, part in pairs)
+    return shares, tuple(None if grad is None else grad.to(gradient_dtype(part.dtype)) for grad, part in pairs)
+
+
+def _lowered(shares: Tensor, grads: Gradients, factor: Tensor | float) -> tuple[Tensor, Gradients]:
+    return shares.div_(factor), tuple(None if grad is None else grad.div_(factor) for grad in grads)
+
+
+def _lift(weight: Tensor | float) -> Tensor | float:
+    """By how much more items must weigh for float16 to hold their gradient: a power of two.
+
+    One part in 65,536, the share of an item in a large batch, times a probability would be 0; a gradient scaler's
+    factor comes too late, in backward.
+    """
+    if isinstance(weight, float):
+        return 2.0 ** (LIFTED - floor(log2(abs(weight))))
+    largest = weight.abs().amax().clamp_min(torch.finfo(weight.dtype).tiny)
+    return torch.exp2(LIFTED - largest.log2().floor())
 
 
 def _check_layer(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:

@@ -45,6 +45,21 @@ def test_the_factor_of_a_gradient_scaler_is_finite_in_float16():
         torch.testing.assert_close(part.grad.float(), same.grad, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_an_item_of_a_large_batch_adds_is_not_0_in_float16(reduction, masked):
+    """A probability divided by 2^24 is; the scaler's factor comes in backward, too late."""
+    half, target = layer(50, dtype=torch.float16), labels(50)
+    wide = [part.detach().double().requires_grad_() for part in half]
+    mask = torch.arange(50) % 3 > 0 if masked else None
+    items = {"num_items": 1 << 24} if reduction == "mean" else {}
+    for parts in (half, wide):
+        out = fused(parts, target, reduction=reduction, mask=mask, backend="eager", **items)
+        (65536 * (out.loss if reduction == "mean" else out.loss.sum() / (1 << 24))).backward()
+    for part, same in zip(half, wide, strict=True):
+        assert (part.grad - same.grad).norm() < 2e-3 * same.grad.norm()
+
+
 def test_under_autocast_the_layer_is_cast_and_its_gradient_is_not(backend):
     parts, target = layer(5, 6, dtype=torch.float32), labels(5, 6)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -51,3 +51,8 @@ Kernel = Callable[[Rows, Tensor | None], Tensor]
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
     """float64 stays float64; everything else is accumulated in float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def gradient_dtype(dtype: torch.dtype) -> torch.dtype:
+    """In which a gradient waits for backward: float16 would lose what a gradient scaler is there to save."""
+    return torch.float32 if dtype == torch.float16 else dtype
