@@ -1,8 +1,10 @@
 """Evidence on one task: the validation part chooses alpha with one seed, then all arms run, each once."""
 
+from dataclasses import replace
+
 import pytest
 
-from regdrop.errors import RDropError
+from regdrop.errors import InputError, RDropError
 from regdrop.studies import evidence
 from regdrop.studies.evidence import gather_evidence
 from regdrop.studies.options import Options
@@ -56,6 +58,12 @@ def test_no_choice_where_every_trial_failed(tmp_path, monkeypatch):
     monkeypatch.setattr(evidence, "choose", lambda *_: None)
     with pytest.raises(RDropError, match="no alpha could be tried"):
         gather_evidence(tiny_recipe(), tmp_path, SMALL)
+
+
+def test_equal_compute_is_refused_where_it_adds_nothing(tmp_path):
+    with pytest.raises(InputError, match="--equal-compute: the study evidence"):
+        gather_evidence(tiny_recipe(), tmp_path / "out", replace(SMALL, equal_compute=True))
+    assert not (tmp_path / "out").exists()
 
 
 def test_label_smoothing_is_an_arm_where_it_is_usual_and_dropped_where_the_recipe_has_it():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from regdrop.errors import RDropError
+from regdrop.errors import InputError, RDropError
 from regdrop.studies.arms import named_alpha_arm
 from regdrop.studies.catalogue import EVIDENCE
 from regdrop.studies.choice import choose
@@ -27,10 +27,13 @@ def gather_evidence(recipe: Recipe, out: Path, options: Options) -> StudyResult:
         took is the price of the choice.
 
     Raises:
+        InputError: `equal_compute` in the options, which adds nothing here.
         RDropError: see `run_study`.
 
     Relations: `run_study` of the study "alpha" runs its whole grid with all seeds.
     """
+    if options.equal_compute:
+        raise InputError("--equal-compute: the study evidence trains for twice the steps anyway; leave it out")
     begin_study(out, recipe)
     trials = [named_alpha_arm(alpha) for alpha in sorted({*(options.grid or EVIDENCE.grid)})]
     tried = run_arms(trials, recipe, out, replace(options, seeds=1))
