@@ -1,5 +1,7 @@
 """Laws every backend obeys, whatever the numbers."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -121,6 +123,32 @@ def test_a_class_masked_in_one_pass_only_is_infinitely_far(backend):
     out = r_drop_loss(logits, target, alpha=1.0, reduction="none", backend=backend)
     assert out.kl[0] == torch.inf
     assert out.kl[1].isfinite()
+
+
+def test_alpha_0_leaves_out_an_infinite_divergence(backend):
+    logits, target = torch.zeros(2, 3, 6, dtype=torch.float64), torch.tensor([0, 1, 2])
+    logits[0, 0, 5] = -torch.inf
+    out = r_drop_loss(logits, target, alpha=0.0, backend=backend)
+    assert out.kl == torch.inf
+    torch.testing.assert_close(out.loss, out.task_loss)
+
+
+def test_a_masked_class_of_weight_0_costs_nothing(backend):
+    logits, target, weight = torch.zeros(2, 2, 4), torch.tensor([3, 1]), torch.tensor([1.0, 1.0, 1.0, 0.0])
+    logits[..., 3] = -torch.inf
+    out = r_drop_loss(logits, target, alpha=1.0, class_weight=weight, reduction="none", backend=backend)
+    torch.testing.assert_close(out.loss, torch.tensor([0.0, 2 * math.log(3)]))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_labels_of_any_integer_dtype(dtype, backend):
+    logits, target = torch.randn(2, 5, 4), torch.tensor([3, 1, 0, 2, 2])
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    got, want = (
+        r_drop_loss(logits, labels, alpha=1.0, class_weight=weight, backend=backend).loss
+        for labels in (target.to(dtype), target)
+    )
+    assert got == want
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

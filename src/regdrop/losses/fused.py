@@ -38,7 +38,12 @@ def fused_rows(
     if logits.requires_grad and torch.is_grad_enabled():
         grad = logits.detach() if inplace else torch.empty_like(logits, dtype=gradient_dtype(logits.dtype))
     task, kl = kernel(rows, grad).unbind()
-    return known(torch.add(task, kl, alpha=rows.alpha), (logits,), (grad,)), task, kl
+    return known(total(task, kl, rows.alpha), (logits,), (grad,)), task, kl
+
+
+def total(task: Tensor, kl: Tensor, alpha: float) -> Tensor:
+    """The task loss plus alpha times the divergence; alpha = 0 leaves out a divergence that is infinite, too."""
+    return torch.add(task, kl, alpha=alpha) if alpha else task.clone()
 
 
 def _refuse_leaf(logits: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from regdrop.errors import InputError
 from regdrop.losses import inputs
 from regdrop.losses.classification import classification_rows
-from regdrop.losses.fused import known, refuse_second_derivative
+from regdrop.losses.fused import known, refuse_second_derivative, total
 from regdrop.losses.head import Gradients, Head, head_rows
 from regdrop.losses.kernels import Kernel, Rows, gradient_dtype
 from regdrop.losses.kernels.dispatch import Backend, choose
@@ -18,7 +18,7 @@ from regdrop.losses.rdrop import RDropOutput, shaped
 from regdrop.losses.reduction import Reduction
 from regdrop.losses.shapes import Bool, Float, Int, Num
 
-LIFTED = -4  # a power of two: what the heaviest item weighs in float16, with room for sums of large hidden states
+LIFTED = -9  # in float16 the heaviest item weighs 2^-9 to 2^-8, so that the 512 rows of a chunk add up like a mean
 
 
 def linear_r_drop_loss(
@@ -102,7 +102,7 @@ def _loss_of_batch(rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[T
     wanted = tuple(part is not None and part.requires_grad and torch.is_grad_enabled() for part in layer)
     with torch.no_grad():
         (task, kl), grads = _run(rows, kernel, layer, wanted)
-    return known(torch.add(task, kl, alpha=rows.alpha), layer, grads), task, kl
+    return known(total(task, kl, rows.alpha), layer, grads), task, kl
 
 
 class _LossOfItems(torch.autograd.Function):
@@ -115,7 +115,7 @@ class _LossOfItems(torch.autograd.Function):
         ctx.rows, ctx.kernel = rows, kernel
         task, kl = shares.unbind()
         ctx.mark_non_differentiable(task, kl)
-        return torch.add(task, kl, alpha=rows.alpha), task, kl
+        return total(task, kl, rows.alpha), task, kl
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -144,8 +144,8 @@ def _lowered(shares: Tensor, grads: Gradients, factor: Tensor | float) -> tuple[
 def _lift(weight: Tensor | float) -> Tensor | float:
     """By how much more items must weigh for float16 to hold their gradient: a power of two.
 
-    One part in 65,536, the share of an item in a large batch, times a probability would be 0; a gradient scaler's
-    factor comes too late, in backward.
+    The share of an item in a large batch times a small probability would be 0; a gradient scaler's factor comes too
+    late, in backward.
     """
     if isinstance(weight, float):
         return 2.0 ** (LIFTED - floor(log2(abs(weight))))

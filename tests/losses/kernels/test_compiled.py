@@ -7,7 +7,7 @@ import torch
 from torch._inductor.utils import run_and_get_code
 
 from regdrop.losses.kernels import Rows
-from regdrop.losses.kernels.compiled import CHUNK_ELEMENTS, _program, compiled
+from regdrop.losses.kernels.compiled import CHUNK_ELEMENTS, CHUNK_ELEMENTS_IN_PLACE, _program, compiled
 from regdrop.losses.kernels.eager import eager
 
 
@@ -86,8 +86,13 @@ def test_no_combination_of_options_is_left_uncompiled():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"label_smoothing": 0.1, "class_weight": torch.rand(1000)}, {"target": torch.rand(600, 1000).softmax(-1)}],
-    ids=["classes", "smoothed", "probabilities"],
+    [
+        {},
+        {"label_smoothing": 0.1, "class_weight": torch.rand(1000)},
+        {"target": torch.rand(600, 1000).softmax(-1)},
+        {"logits": torch.randn(3, 600, 1000), "class_weight": torch.rand(1000)},
+    ],
+    ids=["classes", "smoothed", "probabilities", "three passes"],
 )
 def test_many_logits_are_visited_in_one_loop_over_the_rows(options):
     """Else every chunk is read from memory four times."""
@@ -96,3 +101,12 @@ def test_many_logits_are_visited_in_one_loop_over_the_rows(options):
     _, (code,) = run_and_get_code(lambda: compiled(rows, torch.empty_like(rows.logits)))
     assert code.count("#pragma omp for") == 1
     compare(rows)
+
+
+def test_many_logits_in_chunks_and_in_place(monkeypatch):
+    rows = case(1300, 1000)
+    monkeypatch.setitem(CHUNK_ELEMENTS_IN_PLACE, "cpu", 1_100_000)
+    expected = torch.empty_like(rows.logits)
+    wanted = eager(rows, expected)
+    torch.testing.assert_close(compiled(rows, rows.logits), wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(rows.logits, expected, rtol=1e-5, atol=5e-7)

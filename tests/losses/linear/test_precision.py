@@ -45,19 +45,35 @@ def test_the_factor_of_a_gradient_scaler_is_finite_in_float16():
         torch.testing.assert_close(part.grad.float(), same.grad, rtol=0.02, atol=0.02)
 
 
-@pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize("masked", [False, True])
-def test_what_an_item_of_a_large_batch_adds_is_not_0_in_float16(reduction, masked):
+def test_what_an_item_of_a_large_batch_adds_is_not_0_in_float16(masked):
     """A probability divided by 2^24 is; the scaler's factor comes in backward, too late."""
     half, target = layer(50, dtype=torch.float16), labels(50)
     wide = [part.detach().double().requires_grad_() for part in half]
     mask = torch.arange(50) % 3 > 0 if masked else None
-    items = {"num_items": 1 << 24} if reduction == "mean" else {}
     for parts in (half, wide):
-        out = fused(parts, target, reduction=reduction, mask=mask, backend="eager", **items)
-        (65536 * (out.loss if reduction == "mean" else out.loss.sum() / (1 << 24))).backward()
+        (65536 * fused(parts, target, num_items=1 << 24, mask=mask, backend="eager").loss).backward()
     for part, same in zip(half, wide, strict=True):
         assert (part.grad - same.grad).norm() < 2e-3 * same.grad.norm()
+
+
+def test_what_an_item_of_small_weight_adds_is_not_0_under_float16_autocast():
+    parts, target = layer(50, dtype=torch.float32), labels(50)
+    outer = torch.full((50,), -(2.0**-24))
+    with torch.autocast("cpu", dtype=torch.float16):
+        out = fused(parts, target, reduction="none", backend="eager")
+    expected = gradients(unfused(parts, target, reduction="none").loss, parts, outer)
+    for got, want in zip(gradients(out.loss, parts, outer), expected, strict=True):
+        assert (got - want).norm() < 1e-2 * want.norm()
+
+
+def test_large_hidden_states_do_not_overflow_in_float16():
+    """Two thousand items that all pull the same way: their sum is not a mean before it is divided."""
+    hidden = torch.full((2, 2048, 1), 3000.0, dtype=torch.float16)
+    weight = torch.zeros(4, 1, dtype=torch.float16, requires_grad=True)
+    linear_r_drop_loss(hidden, weight, torch.zeros(2048, dtype=torch.long), alpha=1.0, backend="eager").loss.backward()
+    expected = 6000.0 * torch.tensor([-0.75, 0.25, 0.25, 0.25])
+    torch.testing.assert_close(weight.grad.squeeze(-1).float(), expected, rtol=1e-3, atol=0)
 
 
 def test_under_autocast_the_layer_is_cast_and_its_gradient_is_not(backend):

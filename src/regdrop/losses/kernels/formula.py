@@ -67,24 +67,17 @@ def visit(inputs: Inputs, grad: tuple[Tensor, ...] | None) -> Sums:
     weight = inputs.weight.unsqueeze(-1)
     pull = weight * (inputs.alpha * (1 / (passes * (passes - 1))))
     level = weight * whole + pull * passes
-    for p, s, out in zip(prob, away, grad or (), strict=False):
+    for p, s, out in zip(prob, away, grad, strict=True) if grad is not None else ():
         full = p * (level + pull * s) - (pull * sum(prob[1:], prob[0]) + weight * mass)
         out.copy_(full.masked_fill(inputs.unused, 0.0))
     return Sums(peaks, totals, distance, spread)
 
 
-def picked(inputs: Inputs) -> list[Tensor] | None:
-    """Every pass's logit of the target's class, `(rows, 1)`, to be read before a gradient takes its place."""
-    label = inputs.label
-    return None if label is None else [one.gather(-1, label) for one in inputs.logits.unbind()]
-
-
-def finish(inputs: Inputs, sums: Sums, hits: list[Tensor] | None, summed: bool) -> Tensor:
+def finish(inputs: Inputs, sums: Sums, summed: bool) -> Tensor:
     """What every row adds to both parts, `(2, rows)`, or their sums."""
     passes = len(sums.peaks)
     kl = sums.distance * (1 / (passes * passes * (passes - 1)))
-    task = torch.zeros_like(kl) if inputs.target is None else _task(inputs, sums, hits or [])
-    shares = torch.cat((task, kl), 1).t()
+    shares = torch.cat((_task(inputs, sums), kl), 1).t()
     # A class masked in one pass and not in another makes the true value infinite: say so.
     shares = shares.masked_fill(shares > torch.finfo(shares.dtype).max ** 0.5, torch.inf) * inputs.weight
     shares = shares.masked_fill(inputs.unused.t(), 0.0)
@@ -129,11 +122,12 @@ def _class_mass(inputs: Inputs, label: Tensor, like: Tensor) -> Tensor:
     return like.new_ones(1, 1) if inputs.class_weight is None else inputs.class_weight[label]
 
 
-def _task(inputs: Inputs, sums: Sums, hits: list[Tensor]) -> Tensor:
+def _task(inputs: Inputs, sums: Sums) -> Tensor:
     """The target's mass times -log p, summed over classes and passes, `(rows, 1)`."""
     logs, label = [n.log() for n in sums.totals], inputs.label
-    if label is None:
-        mass, value = sums.spread or (0.0, 0.0)
-        return mass * sum(logs[1:], logs[0]) - value
-    costs = [n - _centred(z.to(top.dtype), top) for n, z, top in zip(logs, hits, sums.peaks, strict=True)]
-    return sum(costs[1:], costs[0]) * _class_mass(inputs, label, logs[0])
+    if sums.spread is None and label is not None:
+        hits = [one.gather(-1, label).to(logs[0].dtype) for one in inputs.logits.unbind()]
+        costs = [n - _centred(z, top) for n, z, top in zip(logs, hits, sums.peaks, strict=True)]
+        return sum(costs[1:], costs[0]) * _class_mass(inputs, label, logs[0])
+    mass, value = sums.spread or (torch.zeros_like(logs[0]),) * 2
+    return mass * sum(logs[1:], logs[0]) - value

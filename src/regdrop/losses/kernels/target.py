@@ -44,7 +44,9 @@ class Target:
         if self.index is None:
             return prob.new_zeros(prob.shape[1])
         value = _log_prob(wide, prob, self.index).sum(0)
-        return (value.mul_(self.mass) if isinstance(self.mass, Tensor) else value).squeeze(-1).neg_()
+        if isinstance(self.mass, Tensor):
+            value = value.mul_(self.mass).masked_fill_(self.mass == 0, 0.0)
+        return value.squeeze(-1).neg_()
 
     def subtract(self, weight: float, out: Tensor) -> None:
         """Take the weighted mass off the gradient."""
