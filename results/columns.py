@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from regdrop.studies.result import ArmResult, StudyResult
 from regdrop.studies.statistics import PairedDifference, paired_difference
 
+BASELINE = "baseline"
 NO_DROPOUT, DROPOUT, SMOOTHING = "no dropout", "dropout", "label smoothing"
 WIDE, LONG, R_DROP, CHEAP = "2 x batch", "2 x steps", "R-Drop", "cheap R-Drop"
 COLUMNS = (NO_DROPOUT, DROPOUT, SMOOTHING, WIDE, LONG, R_DROP, CHEAP)
@@ -16,13 +17,18 @@ class Columns:
 
     Attributes:
         arms: column -> arm; a column that the row does not have is not there.
-        reference: what the others are compared with: dropout as the recipe has it, with its label smoothing if any.
+        reference: the baseline: the recipe without R-Drop, with its dropout and its label smoothing if any.
         tried: the alphas that were tried with one seed and not chosen.
     """
 
     arms: dict[str, ArmResult]
     reference: ArmResult
     tried: tuple[ArmResult, ...]
+
+    @property
+    def every(self) -> tuple[ArmResult, ...]:
+        """The arms of the columns, each once."""
+        return tuple({arm.name: arm for arm in (*self.arms.values(), self.reference)}.values())
 
     def difference(self, column: str, reference: str | None = None, key: str = "") -> PairedDifference | None:
         """A column minus the reference, or minus another column, in a metric; None where one has no value."""

@@ -4,8 +4,8 @@ A row trains every arm of `regdrop study evidence` for every seed, with as many 
 thread each, and leaves its record in docs/results/records.jsonl. Killed, it continues: runs that are done are not
 repeated.
 
-    python -m results.evidence --data FOLDER             all rows that have no record yet
-    python -m results.evidence sst2 rte --data FOLDER    these rows, again
+    python -m results.evidence --data FOLDER             all rows that have no record, or one of other settings
+    python -m results.evidence sst2 rte --data FOLDER    these rows; runs that are in --runs are read, not repeated
     python -m results.evidence --page                    the page alone, from the records
 """
 
@@ -30,7 +30,7 @@ def gather(row: Row, data: Path | None, runs: Path, workers: int) -> None:
     out = runs / row.name
     study = gather_evidence(row.load(data), out, Options(seeds=row.seeds, workers=workers))
     _log.info(report_study(study, out))
-    keep_record(row.name, study)
+    keep_record(row, study)
     write_results()
 
 
@@ -44,7 +44,7 @@ def main() -> int:
             return 0
         done = {} if arguments.rows else read_records()
         for row in chosen_rows(arguments.rows):
-            if row.name not in done:
+            if row.name not in done or done[row.name].settings != row.settings:
                 gather(row, arguments.data, arguments.runs, arguments.workers)
     except RDropError as error:
         _log.error("error: %s", error)
@@ -55,9 +55,11 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     place = os.environ.get("REGDROP_DATA")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="names of rows; none: those without a record")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="names; none: those without a record of their settings")
     parser.add_argument("--data", type=Path, default=place and Path(place), help="folder of the data (REGDROP_DATA)")
-    parser.add_argument("--runs", type=Path, default=Path("runs/evidence"), help="folder of the runs")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/evidence"), help="folder of the runs; another one, to repeat them"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at a time (default: all cores)")
     parser.add_argument("--page", action="store_true", help="run nothing")
     return parser.parse_args()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from regdrop.reports.tables import NOTHING
 from regdrop.studies.findings import verdict
-from regdrop.studies.metrics import Metric, metric
+from regdrop.studies.metrics import SECONDS, Metric, metric
 from regdrop.studies.statistics import PairedDifference
 from results.columns import R_DROP, Columns
 from results.rows import Row
@@ -50,6 +50,11 @@ class Numbers:
     def rates(self) -> str:
         """The rates of dropout, and which rows train with each."""
         return self._grouped(lambda row: f"{self._rows[row].load(Path()).model.dropout:g}")
+
+    def hours(self) -> str:
+        """What all runs of all rows took together."""
+        arms = [arm for columns in self._found.values() for arm in (*columns.every, *columns.tried)]
+        return f"{sum(sum(arm.values(SECONDS.key).values()) for arm in arms) / 3600:.1f}"
 
     def _grouped(self, value: Callable[[str], str]) -> str:
         groups: dict[str, list[str]] = {}

@@ -6,12 +6,19 @@ from jinja2 import Environment, StrictUndefined
 
 from regdrop.checkpoints.atomic import atomic_path
 from regdrop.reports.pictures.files import save_picture
-from regdrop.studies.result import StudyResult
 from results.columns import columns_of
 from results.numbers import Numbers
 from results.picture import draw_gains
-from results.rows import HERE, RECORDS, read_records, read_rows
-from results.tables import Found, calibration_table, cost_table, difference_table, score_table
+from results.rows import HERE, RECORDS, Record, read_records, read_rows
+from results.tables import (
+    Found,
+    calibration_table,
+    difference_table,
+    memory_table,
+    other_table,
+    score_table,
+    time_table,
+)
 
 TEMPLATE = HERE / "page.md.j2"
 PAGE = HERE.parent / "docs" / "results.md"
@@ -19,8 +26,10 @@ PICTURE = RECORDS.parent / "gains.png"
 TABLES = {
     "scores": score_table,
     "differences": difference_table,
+    "others": other_table,
     "calibration": calibration_table,
-    "cost": cost_table,
+    "time": time_table,
+    "memory": memory_table,
 }
 
 
@@ -32,7 +41,7 @@ def write_results() -> None:
         beside.write_text(render(records), encoding="utf-8")
 
 
-def render(records: Mapping[str, StudyResult]) -> str:
+def render(records: Mapping[str, Record]) -> str:
     """The text of docs/results.md."""
     rows, found = read_rows(), _found(records)
     tables = {name: table(found).text("github") for name, table in TABLES.items()}
@@ -42,6 +51,6 @@ def render(records: Mapping[str, StudyResult]) -> str:
     return template.render(rows=rows, records=records, numbers=numbers, **tables)
 
 
-def _found(records: Mapping[str, StudyResult]) -> Found:
+def _found(records: Mapping[str, Record]) -> Found:
     rows = read_rows()
-    return {name: (rows[name], columns_of(study)) for name, study in records.items()}
+    return {name: (rows[name], columns_of(record.study)) for name, record in records.items()}

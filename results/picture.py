@@ -20,7 +20,7 @@ TITLE_WIDTH = 34  # letters
 
 
 def draw_gains(found: Mapping[str, tuple[Row, Columns]]) -> Figure:
-    """One panel a row: paired differences to dropout with 95 % intervals, better to the right."""
+    """One panel a row: paired differences to the baseline with 95 % intervals, better to the right."""
     down = -(-len(found) // ACROSS)
     with rc_context(STYLE):
         figure = Figure(figsize=(12, 2.1 * down + 0.5), dpi=DPI, layout="constrained")
@@ -45,7 +45,7 @@ def _draw_row(axes: Axes, row: Row, columns: Columns) -> None:
     axes.set_ylim(-len(SHOWN) + 0.5, 0.5)
     axes.set_title(fill(row.title, TITLE_WIDTH), fontsize=10)
     better = "" if row.shown.higher_is_better else " (lower is better)"
-    axes.set_xlabel(f"{' '.join((row.shown.name, row.shown.step)).rstrip()}, minus dropout{better}")
+    axes.set_xlabel(f"{' '.join((row.shown.name, row.shown.step)).rstrip()}, minus baseline{better}")
     if not row.shown.higher_is_better:
         axes.invert_xaxis()
 

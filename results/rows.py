@@ -1,7 +1,7 @@
 """The rows of docs/results.md: which recipe each trains, and the records that it left."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,23 @@ def chosen_rows(names: Iterable[str]) -> list[Row]:
     return [rows[name] for name in names] or list(rows.values())
 
 
-def read_records(path: Path = RECORDS) -> dict[str, StudyResult]:
-    """The study of every row that was run, by the row's name; one line of JSON a row.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a row left.
+
+    Attributes:
+        row: its name.
+        settings: those it was run with.
+        study: its arms, seed by seed.
+    """
+
+    row: str
+    settings: dict[str, Any]
+    study: StudyResult
+
+
+def read_records(path: Path = RECORDS) -> dict[str, Record]:
+    """The record of every row that was run, by the row's name; one line of JSON a row.
 
     Raises:
         DataError: a line is damaged; the text names it.
@@ -96,30 +111,22 @@ def read_records(path: Path = RECORDS) -> dict[str, StudyResult]:
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = (_record(line, f"{path.name}, line {number}") for number, line in enumerate(lines, 1))
-    return dict(pairs)
+    records = (read_typed(Record, line, f"{path.name}, line {number}") for number, line in enumerate(lines, 1))
+    return {record.row: record for record in records}
 
 
-def keep_record(name: str, study: StudyResult, path: Path = RECORDS) -> None:
+def keep_record(row: Row, study: StudyResult, path: Path = RECORDS) -> None:
     """Put a row's study in the place of the one before; the lines keep the order of the rows."""
-    records = {**read_records(path), name: study}
-    write_records({row: records[row] for row in read_rows() if row in records}, path)
+    records = {**read_records(path), row.name: Record(row.name, row.settings, study)}
+    write_records([records[name] for name in read_rows() if name in records], path)
 
 
-def write_records(records: Mapping[str, StudyResult], path: Path) -> None:
+def write_records(records: Iterable[Record], path: Path) -> None:
     """Write one line a row, whole or not at all."""
-    lines = (json.dumps({"row": name, "study": json.loads(study.to_json())}) for name, study in records.items())
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as beside:
-        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        beside.write_text("".join(f"{_line(record)}\n" for record in records), encoding="utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    row: str
-    study: StudyResult
-
-
-def _record(line: str, source: str) -> tuple[str, StudyResult]:
-    record = read_typed(_Record, line, source)
-    return record.row, record.study
+def _line(record: Record) -> str:
+    return json.dumps({"row": record.row, "settings": record.settings, "study": json.loads(record.study.to_json())})

@@ -1,4 +1,4 @@
-"""The tables of docs/results.md: scores, differences, calibration and cost, one line a row of the evidence."""
+"""The tables of docs/results.md: scores, differences, calibration, time and memory, a line a row of the evidence."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,14 @@ from regdrop.studies.findings import verdict
 from regdrop.studies.metrics import PEAK_BYTES, SECONDS, Metric, metric
 from regdrop.studies.result import ArmResult
 from regdrop.studies.statistics import spread
-from results.columns import CHEAP, COLUMNS, DROPOUT, LONG, R_DROP, SMOOTHING, WIDE, Columns
+from results.columns import BASELINE, CHEAP, COLUMNS, DROPOUT, LONG, NO_DROPOUT, R_DROP, SMOOTHING, WIDE, Columns
 from results.numbers import show_difference
 from results.rows import Row
 
 Found = Mapping[str, tuple[Row, Columns]]
 ERROR = metric("ece")
-PAIRS = ((R_DROP, None), (R_DROP, LONG), (LONG, None), (CHEAP, None))
+DECISIVE = ((R_DROP, None), (R_DROP, LONG), (LONG, None), (CHEAP, None))
+OTHERS = ((R_DROP, WIDE), (WIDE, None), (NO_DROPOUT, None), (SMOOTHING, DROPOUT))
 
 
 def score_table(found: Found) -> Table:
@@ -35,38 +36,59 @@ def score_table(found: Found) -> Table:
 
 def difference_table(found: Found) -> Table:
     """The differences that a decision hangs on, each with its interval and verdict."""
-    heads = ("task", *(f"{one} - {other or DROPOUT}" for one, other in PAIRS))
-    rows = [(row.title, *(_judged(row.shown, columns, *pair) for pair in PAIRS)) for row, columns in found.values()]
-    return Table("Differences paired by seed, with 95 % intervals", heads, tuple(rows), align="left")
+    return _differences(found, DECISIVE)
+
+
+def other_table(found: Found) -> Table:
+    """What the other columns gain."""
+    return _differences(found, OTHERS)
 
 
 def calibration_table(found: Found) -> Table:
     """Expected calibration error of the classifiers."""
-    shown = (DROPOUT, SMOOTHING, LONG, R_DROP)
-    rows = [
-        (row.title, *(_cell(columns, name, ERROR) for name in shown), _judged(ERROR, columns, R_DROP, None))
-        for row, columns in found.values()
-        if columns.arms[R_DROP].values(ERROR.key)
-    ]
-    heads = ("task", *shown, f"{R_DROP} - {DROPOUT}")
-    return Table(f"{ERROR.title} on the test part: |confidence - accuracy| over 15 bins", heads, tuple(rows))
-
-
-def cost_table(found: Found) -> Table:
-    """Seconds and memory of a run, and what the choice of alpha took."""
-    shown = (DROPOUT, WIDE, LONG, R_DROP, CHEAP)
-    memory = (DROPOUT, R_DROP, CHEAP)
+    pairs = ((R_DROP, None), (R_DROP, LONG))
     rows = [
         (
             row.title,
-            *(_cell(columns, name, SECONDS) for name in shown),
+            *(_cell(columns, name, ERROR) for name in COLUMNS),
+            *(_judged(ERROR, columns, *pair) for pair in pairs),
+        )
+        for row, columns in found.values()
+        if columns.arms[R_DROP].values(ERROR.key)
+    ]
+    heads = ("task", *COLUMNS, *map(_head, pairs))
+    return Table(f"{ERROR.title} on the test part: |confidence - accuracy| over 15 bins", heads, tuple(rows))
+
+
+def time_table(found: Found) -> Table:
+    """Seconds of a run, and what the choice of alpha took."""
+    rows = [
+        (
+            row.title,
+            *(_cell(columns, name, SECONDS) for name in COLUMNS),
             SECONDS.show(_total(columns.tried) + _first(columns.arms[R_DROP])),
-            *(_mean(columns.arms[name], PEAK_BYTES) for name in memory),
         )
         for row, columns in found.values()
     ]
-    heads = ("task", *(f"{name} (s)" for name in shown), "choice of alpha (s)", *(f"{name} (MB)" for name in memory))
-    return Table("Training time and peak memory of the process, a run", heads, tuple(rows))
+    return Table("Seconds of a run", ("task", *COLUMNS, "choice of alpha"), tuple(rows))
+
+
+def memory_table(found: Found) -> Table:
+    """Peak memory of the process of a run."""
+    rows = [
+        (row.title, *(_mean(columns.arms.get(name), PEAK_BYTES) for name in COLUMNS)) for row, columns in found.values()
+    ]
+    return Table("Peak memory of a run's process (MB)", ("task", *COLUMNS), tuple(rows))
+
+
+def _differences(found: Found, pairs: tuple[tuple[str, str | None], ...]) -> Table:
+    rows = [(row.title, *(_judged(row.shown, columns, *pair) for pair in pairs)) for row, columns in found.values()]
+    heads = ("task", *map(_head, pairs))
+    return Table("Differences paired by seed, with 95 % intervals", heads, tuple(rows), align="left")
+
+
+def _head(pair: tuple[str, str | None]) -> str:
+    return f"{pair[0]} - {pair[1] or BASELINE}"
 
 
 def _measure(row: Row) -> str:
@@ -82,8 +104,8 @@ def _judged(shown: Metric, columns: Columns, one: str, other: str | None) -> str
     return NOTHING if difference is None else f"{show_difference(shown, difference)}: {verdict(shown, difference)}"
 
 
-def _mean(arm: ArmResult, shown: Metric) -> str:
-    values = list(arm.values(shown.key).values())
+def _mean(arm: ArmResult | None, shown: Metric) -> str:
+    values = list(arm.values(shown.key).values()) if arm else []
     return shown.show(spread(values).mean) if values else NOTHING
 
 

@@ -13,7 +13,8 @@ from scipy import stats
 
 import regdrop
 
-RECORDED = {line["row"]: line["study"] for line in map(json.loads, RECORDS.read_text().splitlines())}
+LINES = [json.loads(line) for line in RECORDS.read_text().splitlines()]
+RECORDED = {line["row"]: line["study"] for line in LINES}
 RECIPES = Path(regdrop.__file__).parent / "recipes"
 SCALES = {"accuracy": (100, 2), "pearson": (100, 2), "rougeL": (100, 2), "ece": (100, 2), "seconds": (1, 1)}
 NAMES = {
@@ -74,6 +75,12 @@ def row(request):
     return read_rows()[request.param]
 
 
+def test_every_row_was_run_with_its_settings():
+    rows = read_rows()
+    assert [(line["row"], line["settings"]) for line in LINES] == [(row.name, row.settings) for row in rows.values()]
+    assert [line["study"]["recipe"] for line in LINES] == [row.recipe for row in rows.values()]
+
+
 def test_every_row_is_on_the_page_and_has_its_seeds(row):
     assert row.title in table("Scores")[1]
     arms = {arm["name"]: len(arm["outcomes"]) for arm in RECORDED[row.name]["arms"]}
@@ -88,19 +95,28 @@ def test_the_scores_are_those_of_the_runs(row):
     assert float(cells[-1]) == arm_of(row.name, "R-Drop")["alpha"]
 
 
-def test_the_differences_and_intervals_are_those_of_the_runs(row):
-    heads, lines = table("Differences")
+def base_of(row):
+    """The recipe without R-Drop: with label smoothing where the recipe has it."""
+    return next(arm for arm in RECORDED[row]["arms"] if arm["name"] == "baseline")
+
+
+def expected_difference(row, head, key):
+    one, other = (arm_of(row, part) if part != "baseline" else base_of(row) for part in head.split(" - "))
+    return "-" if one is None or other is None else difference(one, other, key)
+
+
+@pytest.mark.parametrize("heading", ["Differences", "Other differences"])
+def test_the_differences_and_intervals_are_those_of_the_runs(row, heading):
+    heads, lines = table(heading)
     for head, cell in zip(heads[1:], lines[row.title], strict=True):
-        one, other = head.split(" - ")
-        base = arm_of(row.name, other)
-        if other == "dropout" and "no-smoothing" in {arm["name"] for arm in RECORDED[row.name]["arms"]}:
-            base = arm_of(row.name, "label smoothing")
-        expected = difference(arm_of(row.name, one), base, row.metric)
-        assert cell.startswith(f"{expected}: "), head
+        assert cell.partition(": ")[0] == expected_difference(row.name, head, row.metric), head
 
 
-def test_verdicts_agree_with_the_intervals(row):
-    for cell in table("Differences")[1][row.title]:
+@pytest.mark.parametrize("heading", ["Differences", "Other differences"])
+def test_verdicts_agree_with_the_intervals(row, heading):
+    for cell in table(heading)[1][row.title]:
+        if cell == "-":
+            continue
         low, high = map(float, re.search(r"\(([-+\d.]+) to ([-+\d.]+)\)", cell).groups())
         if cell.endswith("not shown"):
             assert low <= 0 <= high
@@ -114,21 +130,32 @@ def test_the_calibration_is_that_of_the_runs(row):
     if "ece" not in arm_of(row.name, "dropout")["outcomes"][0]["metrics"]:
         assert row.title not in lines
         return
-    expected = [mean_sd(arm_of(row.name, column), "ece") for column in heads[1:-1]]
-    assert lines[row.title][:-1] == expected
-
-
-def test_the_costs_are_those_of_the_runs(row):
-    heads, lines = table("Cost")
     for head, cell in zip(heads[1:], lines[row.title], strict=True):
-        column, unit = re.fullmatch(r"(.*) \((s|MB)\)", head).groups()
-        if column == "choice of alpha":
-            trials = [arm for arm in RECORDED[row.name]["arms"] if arm["name"].startswith("alpha-")]
-            assert cell == shown(sum(values_of(arm, "seconds")[0] for arm in trials), "seconds")
-        elif unit == "s":
-            assert cell == mean_sd(arm_of(row.name, column), "seconds")
+        if " - " in head:
+            assert cell.partition(": ")[0] == expected_difference(row.name, head, "ece"), head
         else:
-            assert float(cell) == round(mean(values_of(arm_of(row.name, column), "peak_bytes").values()) / 1e6)
+            assert cell == mean_sd(arm_of(row.name, head), "ece"), head
+
+
+def test_the_seconds_are_those_of_the_runs(row):
+    heads, lines = table("Time")
+    trials = [arm for arm in RECORDED[row.name]["arms"] if arm["name"].startswith("alpha-")]
+    expected = [mean_sd(arm_of(row.name, column), "seconds") for column in heads[1:-1]]
+    choice = shown(sum(values_of(arm, "seconds")[0] for arm in trials), "seconds")
+    assert lines[row.title] == [*expected, choice]
+
+
+def test_the_memory_is_that_of_the_runs(row):
+    heads, lines = table("Memory")
+    for column, cell in zip(heads[1:], lines[row.title], strict=True):
+        arm = arm_of(row.name, column)
+        assert cell == ("-" if arm is None else f"{mean(values_of(arm, 'peak_bytes').values()) / 1e6:.0f}"), column
+
+
+def test_the_hours_are_those_of_all_runs():
+    outcomes = [one for study in RECORDED.values() for arm in study["arms"] for one in arm["outcomes"]]
+    hours = sum(one["metrics"]["seconds"] for one in outcomes) / 3600
+    assert f": {hours:.1f} hours of runs in all" in " ".join(PAGE.read_text().split())
 
 
 def test_the_page_is_made_of_the_records_and_its_sentences_hold_no_number_of_their_own():
@@ -138,26 +165,36 @@ def test_the_page_is_made_of_the_records_and_its_sentences_hold_no_number_of_the
 
 
 @pytest.mark.parametrize(
-    ("start", "heading", "column"),
+    ("start", "heading", "column", "outcomes"),
     [
-        ("Where R-Drop shows an effect", "Differences", "R-Drop - dropout"),
-        ("At equal compute, against twice the steps", "Differences", "R-Drop - 2 x steps"),
-        ("Cheap R-Drop", "Differences", "cheap R-Drop - dropout"),
-        ("Calibration error", "Calibration", "R-Drop - dropout"),
+        ("Where R-Drop shows an effect", "Differences", "R-Drop - baseline", ["better", "worse"]),
+        ("Where it shows none:", "Differences", "R-Drop - baseline", ["not shown"]),
+        ("At equal compute, against twice the steps", "Differences", "R-Drop - 2 x steps", ["better", "worse"]),
+        ("When to spend the second pass", "Differences", "2 x steps - baseline", ["better"]),
+        ("At equal compute, against twice the batch", "Other differences", "R-Drop - 2 x batch", ["better", "worse"]),
+        ("Cheap R-Drop", "Differences", "cheap R-Drop - baseline", ["better", "worse"]),
+        ("Dropout.", "Other differences", "no dropout - baseline", ["better", "worse"]),
+        ("Calibration error", "Calibration", "R-Drop - baseline", ["better", "worse"]),
+        ("Calibration error", "Calibration", "R-Drop - 2 x steps", ["better", "worse"]),
     ],
 )
-def test_the_sentences_name_the_rows_that_the_tables_judge_so(start, heading, column):
+def test_the_sentences_name_the_rows_that_the_tables_judge_so(start, heading, column, outcomes):
     sentence = " ".join(PAGE.read_text().partition(f"- **{start}")[2].partition("\n- ")[0].split()).lower()
     heads, lines = table(heading)
-    rows = {row.title: row for row in read_rows().values()}
-    for outcome in ("better", "worse"):
+    for outcome in outcomes:
         named = []
         for title, cells in lines.items():
             size, _, judged = cells[heads.index(column) - 1].rpartition(": ")
             if judged == outcome:
-                unit = "points" if heading == "Calibration" else rows[title].shown.step or rows[title].shown.name
-                named.append(f"{title} ({size.split()[0]} {unit})")
-        assert f"{outcome}: {'; '.join(named) or 'none'}".lower() in sentence
+                named.append(f"{title} ({size.split()[0]} {unit_of(title, heading)})")
+        listed = f"{'; '.join(named) or 'none'}".lower()
+        assert listed in sentence
+        assert any(f"{words} {listed}" in sentence for words in (f"{outcome}:", "on:", "**"))
+
+
+def unit_of(title, heading):
+    row = next(row for row in read_rows().values() if row.title == title)
+    return "points" if heading == "Calibration" else row.shown.step or row.shown.name
 
 
 @pytest.mark.parametrize("name", ["fashion_cnn", "sst2", "stsb", "rte", "shakespeare", "multi30k", "debian"])
@@ -167,14 +204,15 @@ def test_the_recipes_headers_quote_the_runs(name):
     row = read_rows()[name]
     lines = (RECIPES / f"{row.recipe}.yaml").read_text().splitlines()
     header = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
-    without = next(arm for arm in RECORDED[name]["arms"] if arm["name"] == "baseline")
-    for arm in (arm_of(name, "R-Drop"), without):
+    for arm in (arm_of(name, "R-Drop"), base_of(name)):
         assert mean_sd(arm, row.metric) in header
     assert f'{row.seeds} seeds, row "{row.title}" of docs/results.md' in header
 
 
 def test_the_sentences_without_a_list_claim_what_the_runs_say():
-    assert "**The fewer images, the more it gains:**" in PAGE.read_text()
+    sentence = PAGE.read_text().partition("**The fewer images, the larger the mean gain**")[2].partition("\n- ")[0]
+    cells = [table("Differences")[1][read_rows()[row].title][0] for row in ("fashion_1k", "fashion_5k", "fashion_all")]
+    assert re.findall(r"[-+\d.]+ \([-+\d.]+ to [-+\d.]+\)", sentence) == [cell.partition(": ")[0] for cell in cells]
     gains = [
         mean(values_of(arm_of(row, "R-Drop"), "accuracy").values())
         - mean(values_of(arm_of(row, "dropout"), "accuracy").values())
