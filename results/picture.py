@@ -44,7 +44,7 @@ def _draw_row(axes: Axes, row: Row, columns: Columns) -> None:
     axes.set_yticks([-place for place in range(len(SHOWN))], SHOWN)
     axes.set_ylim(-len(SHOWN) + 0.5, 0.5)
     axes.set_title(fill(row.title, TITLE_WIDTH), fontsize=10)
-    better = "" if row.shown.higher_is_better else " (lower is better)"
+    better = "" if row.shown.higher_is_better else "\n(lower is better)"
     axes.set_xlabel(f"{' '.join((row.shown.name, row.shown.step)).rstrip()}, minus baseline{better}")
     if not row.shown.higher_is_better:
         axes.invert_xaxis()
