@@ -1,7 +1,7 @@
 """The loss as a formula for torch.compile: what visits the logits, and what is then left to do for every row.
 
 Where no operation on the rows alone stands among those that visit the logits, the compiler for the CPU makes one loop
-over the rows of them, through which a row and its powers stay in cache: a third of the time.
+over the rows of them, through which a row and its powers stay in cache.
 """
 
 from functools import reduce
