@@ -69,7 +69,7 @@ def diagnose(
         >>> import torch
         >>> from torch import nn
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5), nn.Linear(16, 3))
-        >>> found = diagnose(model, [(torch.randn(32, 8), torch.randint(3, (32,)))])
+        >>> found = diagnose(model, [(3 * torch.randn(32, 8), torch.randint(3, (32,)))])
         >>> found.items, found.layers[0].layer, found.verdict.kind
         (32, '1', 'worthwhile')
     """
