@@ -1,130 +1,30 @@
 """Output layer and loss together, value and backward, against their peers: `python -m benchmarks.linear --help`.
 
 Every case computes d loss / d hidden and d loss / d weight. The floor is the three matrix products that any of them
-needs, whole and into memory that is there already. All cases of one size run interleaved in one process; peak extra
-memory is measured in a fresh process each, and the gradients handed out are not counted as extra.
+needs, whole and into memory that is there already. Beside it stand the same products in the chunks of
+`linear_r_drop_loss`, at most a seventh of the logits each: what the saving of memory costs, as each of them reads and
+writes the weight again. All cases of one size run interleaved in one process; peak extra memory is measured in a fresh
+process each, and the gradients handed out are not counted as extra.
 """
 
 import argparse
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-import torch
-from torch import Tensor
-from torch.nn.functional import linear
-
-from benchmarks.official import careful, official
+from benchmarks.linear_cases import FLOOR, LOSSES, OWN, SHORT, SIZES, Size, case, tensors
 from benchmarks.records import markdown, write, write_json
-from regdrop import linear_r_drop_loss, r_drop_loss
 from regdrop.studies.cost.machine import Watch, describe
 from regdrop.studies.cost.memory import peak_extra_bytes
-from regdrop.studies.cost.timing import Case, interleaved, keep_memory_warm
+from regdrop.studies.cost.timing import interleaved, keep_memory_warm
 from regdrop.training.peak import give_memory_back
 
 COMMAND = "python -m benchmarks.linear"
-FLOOR = "three matmuls"
-BACKENDS = ("eager", "native")
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """One problem: hidden states `(2, items, features)`, so `items` counts those of one pass.
-
-    Attributes:
-        features: of a hidden state, D.
-        classes: V.
-        items: N.
-        dtype: of hidden states and weight.
-    """
-
-    features: int
-    classes: int
-    items: int
-    dtype: str = "float32"
-
-    @property
-    def logits_bytes(self) -> int:
-        """Bytes of the full logits of both passes."""
-        return 2 * self.items * self.classes * getattr(torch, self.dtype).itemsize
-
-    @property
-    def gradient_bytes(self) -> int:
-        """Bytes of the gradients handed out: hidden states and weight."""
-        return (2 * self.items + self.classes) * self.features * getattr(torch, self.dtype).itemsize
-
-
-@lru_cache(maxsize=1)  # one copy for all cases of a size: at the largest, a weight and its gradient are 1 GB
-def tensors(size: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """Hidden states, weight and target, seeded; the logits have a standard deviation of about 2."""
-    generator = torch.Generator().manual_seed(0)
-    dtype = getattr(torch, size.dtype)
-    hidden = torch.randn(2, size.items, size.features, generator=generator).to(dtype).requires_grad_()
-    weight = torch.randn(size.classes, size.features, generator=generator) * (2 * size.features**-0.5)
-    return hidden, weight.to(dtype).requires_grad_(), torch.randint(size.classes, (size.items,), generator=generator)
-
-
-SIZES = (
-    Size(512, 32000, 4096),
-    Size(512, 32000, 4096, "bfloat16"),
-    Size(768, 50257, 2048),
-    Size(1024, 128256, 1024),
-)
-SHORT = (Size(512, 32000, 512), Size(512, 32000, 512, "bfloat16"))
-
-
-def _official(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-    return official(linear(hidden[0], weight), linear(hidden[1], weight), target, 1.0)
-
-
-def _careful(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-    return careful(linear(hidden[0], weight), linear(hidden[1], weight), target, 1.0)
-
-
-def _logits(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
-    return r_drop_loss(linear(hidden, weight), target, alpha=1.0, inplace=True).loss
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "F.linear + official snippet": _official,
-    "F.linear + careful version": _careful,
-    "F.linear + r_drop_loss in place": _logits,
-}
-for _backend in BACKENDS:
-    LOSSES[f"linear_r_drop_loss, {_backend}"] = lambda hidden, weight, target, backend=_backend: (
-        linear_r_drop_loss(hidden, weight, target, alpha=1.0, backend=backend).loss
-    )
-
-
-def case(name: str, size: Size) -> Case:
-    """Build one case."""
-    hidden, weight, target = tensors(size)
-    if name == FLOOR:
-        return _floor(hidden.detach().flatten(0, 1), weight.detach())
-
-    def forget() -> None:
-        hidden.grad = weight.grad = None
-
-    return Case(name, lambda: LOSSES[name](hidden, weight, target).backward(), forget)
-
-
-def _floor(hidden: Tensor, weight: Tensor) -> Case:
-    logits = hidden.new_empty(len(hidden), len(weight))
-    of_hidden, of_weight = torch.empty_like(hidden), torch.empty_like(weight)
-
-    def products() -> None:
-        torch.mm(hidden, weight.t(), out=logits)
-        torch.mm(logits, weight, out=of_hidden)
-        torch.mm(logits.t(), hidden, out=of_weight)
-
-    return Case(FLOOR, products)
 
 
 def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, object]]:
     """One record a case: median and quickest time, and peak extra memory beyond the gradients handed out."""
-    names = [*LOSSES, FLOOR]
+    names = [*LOSSES, OWN, FLOOR]
     samples = interleaved([case(name, size) for name in names], rounds, between=watch.probe)
     watch.probe()
     watch.rest()
@@ -132,7 +32,7 @@ def measure(size: Size, rounds: int, watch: Watch) -> list[dict[str, object]]:
     give_memory_back()  # the fresh processes need it
     records: list[dict[str, object]] = []
     for name in names:
-        peak = None if name == FLOOR else peak_extra_bytes(case, name, size)
+        peak = None if name in (OWN, FLOOR) else peak_extra_bytes(case, name, size)
         extra = None if peak is None else max(0, peak - size.gradient_bytes)
         times = {"median_seconds": median(samples[name]), "least_seconds": min(samples[name])}
         records.append({**asdict(size), "case": name, **times, "extra_bytes": extra})
@@ -149,9 +49,18 @@ def table(size: Size, records: list[dict[str, object]]) -> str:
         share = (
             "-" if extra is None else f"{int(str(extra)) / 2**20:,.0f} MB = {int(str(extra)) / size.logits_bytes:.0%}"
         )
-        ratios = [f"{own / seconds[FLOOR]:.2f}", f"{by_official / own:.2f}x", f"{by_careful / own:.2f}x"]
+        floors = [f"{own / seconds[floor]:.2f}" for floor in (FLOOR, OWN)]
+        ratios = [*floors, f"{by_official / own:.2f}x", f"{by_careful / own:.2f}x"]
         rows.append([str(record["case"]), f"{own * 1e3:,.0f}", *ratios, share])
-    header = ["case", "ms", "over the three matmuls", "against official", "against careful", "extra memory, of logits"]
+    header = [
+        "case",
+        "ms",
+        "over three matmuls",
+        "over those in chunks",
+        "against official",
+        "against careful",
+        "extra memory, of logits",
+    ]
     title = f"D = {size.features}, V = {size.classes:,}, N = {size.items:,} items a pass, {size.dtype}"
     return f"### {title}\n\n{markdown(header, rows)}"
 
@@ -170,7 +79,7 @@ def main() -> None:
     records, tables = [], []
     for size in sizes:
         records += measure(size, rounds, watch)
-        tables.append(table(size, records[-len(LOSSES) - 1 :]))
+        tables.append(table(size, records[-len(LOSSES) - 2 :]))
         print(tables[-1], flush=True)
         notice = watch.notice() or "Nothing else ran on the machine."
         if arguments.out:  # after every size: a run that is cut off leaves what it measured

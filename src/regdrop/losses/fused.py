@@ -6,15 +6,12 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import InputError, UnsupportedError
-from regdrop.losses.kernels import Rows, gradient_dtype
+from regdrop.losses.kernels import Parts, Rows, gradient_dtype
 from regdrop.losses.kernels.dispatch import Backend, choose
 from regdrop.losses.reduction import can_look
-from regdrop.losses.shapes import Float
 
 
-def fused_rows(
-    rows: Rows, *, backend: Backend = "auto", inplace: bool = False
-) -> tuple[Float[Tensor, " *items"], Float[Tensor, " *items"], Float[Tensor, " *items"]]:
+def fused_rows(rows: Rows, *, backend: Backend = "auto", inplace: bool = False) -> Parts:
     """The loss, its task part and the divergence: every item's weighted share, or their sums as `rows` asks.
 
     The gradient of the loss is computed with the value and kept until backward, in float32 for float16 logits: it is
@@ -34,16 +31,11 @@ def fused_rows(
     if inplace:
         _refuse_leaf(logits)
     kernel = choose(backend, logits)
-    grad = None
-    if logits.requires_grad and torch.is_grad_enabled():
-        grad = logits.detach() if inplace else torch.empty_like(logits, dtype=gradient_dtype(logits.dtype))
-    task, kl = kernel(rows, grad).unbind()
-    return known(total(task, kl, rows.alpha), (logits,), (grad,)), task, kl
-
-
-def total(task: Tensor, kl: Tensor, alpha: float) -> Tensor:
-    """The task loss plus alpha times the divergence; alpha = 0 leaves out a divergence that is infinite, too."""
-    return torch.add(task, kl, alpha=alpha) if alpha else task.clone()
+    if not (logits.requires_grad and torch.is_grad_enabled()):
+        return kernel(rows, None)
+    grad = logits.detach() if inplace else torch.empty_like(logits, dtype=gradient_dtype(logits.dtype))
+    loss, task, kl = kernel(rows, grad)
+    return known(loss, (logits,), (grad,)), task, kl
 
 
 def _refuse_leaf(logits: Tensor) -> None:
@@ -61,6 +53,8 @@ def known(value: Tensor, inputs: tuple[Tensor | None, ...], grads: tuple[Tensor 
         inputs: tensors, or None.
         grads: as many; None where no gradient is wanted. They belong to autograd from now on.
     """
+    if torch.compiler.is_compiling():
+        value = value.clone()  # what enters a compiled graph and leaves it again would lose its gradient
     found: Tensor = _Known.apply((value, grads), *inputs)
     return found
 
@@ -76,10 +70,10 @@ class _Known(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *_handed_out(ctx, outer.unsqueeze(-1) if outer.ndim else outer)
+        return None, *_handed_out(ctx, outer)
 
 
-def _handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
+def _handed_out(ctx: Any, outer: Tensor) -> tuple[Any, ...]:
     """The gradients saved with the value, times the outer gradient; scaled in place, so at most once.
 
     Raises:
@@ -89,18 +83,19 @@ def _handed_out(ctx: Any, scale: Tensor) -> tuple[Any, ...]:
     if ctx.scaled:
         raise UnsupportedError("backward scaled this loss's gradient in place already; compute the loss again")
     grads: tuple[Any, ...] = ctx.saved_tensors
-    if not _is_one(scale):
+    if not _is_one(outer):
         ctx.scaled = True
         for grad in grads:
             if grad is not None:
-                grad.mul_(_multiplier(scale, grad.dtype))
+                grad.mul_(_multiplier(outer, grad))
     return grads
 
 
-def _multiplier(scale: Tensor, dtype: torch.dtype) -> Tensor:
+def _multiplier(outer: Tensor, grad: Tensor) -> Tensor:
     """The outer gradient as a factor; a gradient scaler's 65,536 is infinite in float16, so it stays float32 there."""
-    if dtype != torch.float16:
-        return scale.to(dtype)
+    scale = outer.unsqueeze(-1) if outer.ndim else outer
+    if grad.dtype != torch.float16:
+        return scale.to(grad.dtype)
     return scale if scale.ndim else scale.reshape(1)  # without dimensions it would be cast after all
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from regdrop.losses.kernels import Kernel, Rows, accumulation_dtype, gradient_dtype
+from regdrop.losses.kernels import Kernel, Parts, Rows, accumulation_dtype, gradient_dtype
 from regdrop.losses.shapes import Float
 
-# Under about 256 rows a matrix product waits for its weights; over about 512 nothing is won.
-FEWEST_ROWS, MOST_ROWS = 256, 512
-LOGITS_SHARE = 8  # between the two, one chunk holds at most this fraction of the full logits
+# Under about 256 rows a matrix product waits for its weights; over about 1,024 nothing is won.
+FEWEST_ROWS, MOST_ROWS = 256, 1024
+LOGITS_SHARE = 7  # between the two, one chunk holds at most this fraction of the full logits
 TILE_BYTES = 1 << 24
 
 Gradients = tuple[Tensor | None, ...]
@@ -44,7 +44,7 @@ class Head:
         return logits, hidden
 
 
-def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) -> tuple[Tensor, Gradients]:
+def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) -> tuple[Parts, Gradients]:
     """What the items add to the loss, as in `regdrop.losses.kernels`, and the gradients that are wanted.
 
     Args:
@@ -53,17 +53,19 @@ def head_rows(head: Head, rows: Rows, kernel: Kernel, wanted: tuple[bool, ...]) 
         kernel: computes value and gradient of a chunk, in place.
         wanted: of hidden, weight and bias; a gradient that is not wanted is not computed.
     """
-    shape = (2,) if rows.summed else (2, rows.logits.shape[1])
-    shares = rows.logits.new_zeros(shape, dtype=accumulation_dtype(rows.logits.dtype))
+    shape = () if rows.summed else (rows.logits.shape[1],)
+    dtype = accumulation_dtype(rows.logits.dtype)
+    loss, task, kl = (rows.logits.new_zeros(shape, dtype=dtype) for _ in range(3))
     grads = _Sums(head, wanted)
     with _without_autocast(head.hidden):
         for index, buffer in _chunks(rows):
             logits, hidden = head.logits(index, buffer)
             stacked = logits.view(-1, len(index), logits.shape[1])
-            part = kernel(_select(rows, index, stacked), stacked if any(wanted) else None)
-            shares.add_(part) if rows.summed else shares.index_copy_(1, index, part)
+            found = kernel(_select(rows, index, stacked), stacked if any(wanted) else None)
+            for whole, part in zip((loss, task, kl), found, strict=True):
+                whole.add_(part) if rows.summed else whole.index_copy_(0, index, part)
             grads.add(index, hidden, logits)
-    return shares, (grads.hidden, grads.weight, grads.bias)
+    return (loss, task, kl), grads.result()
 
 
 def _chunks(rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
@@ -100,26 +102,36 @@ class _Sums:
     def __init__(self, head: Head, wanted: tuple[bool, ...]) -> None:
         dtype = accumulation_dtype(head.weight.dtype)
         self._layer = head.weight
-        self.hidden = torch.zeros_like(head.hidden, dtype=gradient_dtype(head.hidden.dtype)) if wanted[0] else None
-        self.weight = torch.zeros_like(head.weight, dtype=dtype) if wanted[1] else None
-        self.bias = head.weight.new_zeros(len(head.weight), dtype=dtype) if wanted[2] else None
+        self._hidden = torch.zeros_like(head.hidden, dtype=gradient_dtype(head.hidden.dtype)) if wanted[0] else None
+        # Filled by the first chunk: in a large layer, writing zeros before would show.
+        self._weight = torch.empty_like(head.weight, dtype=dtype) if wanted[1] else None
+        self._bias = head.weight.new_zeros(len(head.weight), dtype=dtype) if wanted[2] else None
+        self._filled = False
 
     def add(self, index: Tensor, hidden: Tensor, grad: Tensor) -> None:
         """Add what one chunk gives; `grad` is d loss / d logits of its items."""
-        if self.hidden is not None:
+        if self._hidden is not None:
             product = (grad @ self._layer).view(-1, len(index), self._layer.shape[1])
-            self.hidden.index_copy_(1, index, product.to(self.hidden.dtype))
-        if self.weight is not None:
-            _add_product(self.weight, grad, hidden)
-        if self.bias is not None:
-            self.bias += grad.sum(0, dtype=self.bias.dtype)
+            self._hidden.index_copy_(1, index, product.to(self._hidden.dtype))
+        if self._weight is not None:
+            _add_product(self._weight, grad, hidden, self._filled)
+        if self._bias is not None:
+            self._bias += grad.sum(0, dtype=self._bias.dtype)
+        self._filled = True
+
+    def result(self) -> Gradients:
+        """The gradients of hidden, weight and bias, where wanted."""
+        if self._weight is not None and not self._filled:
+            self._weight.zero_()
+        return self._hidden, self._weight, self._bias
 
 
-def _add_product(total: Tensor, grad: Tensor, hidden: Tensor) -> None:
-    """Add grad.T @ hidden, a tile of classes at a time where the sum has more digits than the product."""
+def _add_product(total: Tensor, grad: Tensor, hidden: Tensor, filled: bool) -> None:
+    """Add grad.T @ hidden to a filled sum or begin it, a tile of classes at a time where it has more digits."""
     if total.dtype == grad.dtype:
-        total.addmm_(grad.t(), hidden)
+        total.addmm_(grad.t(), hidden, beta=int(filled))
         return
     step = max(1, TILE_BYTES // (total.shape[1] * grad.element_size()))
     for tile, columns in zip(torch.split(total, step), torch.split(grad, step, dim=1), strict=True):
-        tile.add_(columns.t() @ hidden)
+        product = columns.t() @ hidden
+        tile.add_(product) if filled else tile.copy_(product)

@@ -10,9 +10,9 @@ from torch import Tensor
 from regdrop.errors import InputError
 from regdrop.losses import inputs
 from regdrop.losses.classification import classification_rows
-from regdrop.losses.fused import known, refuse_second_derivative, total
+from regdrop.losses.fused import known, refuse_second_derivative
 from regdrop.losses.head import Gradients, Head, head_rows
-from regdrop.losses.kernels import Kernel, Rows, gradient_dtype
+from regdrop.losses.kernels import Kernel, Parts, Rows, gradient_dtype
 from regdrop.losses.kernels.dispatch import Backend, choose
 from regdrop.losses.rdrop import RDropOutput, shaped
 from regdrop.losses.reduction import Reduction
@@ -97,25 +97,24 @@ def linear_r_drop_loss(
     return shaped(parts, items, reduction)
 
 
-def _loss_of_batch(rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _loss_of_batch(rows: Rows, kernel: Kernel, *layer: Tensor | None) -> Parts:
     """The sum over items, whose gradient is known up to one factor: computed with the value."""
     wanted = tuple(part is not None and part.requires_grad and torch.is_grad_enabled() for part in layer)
     with torch.no_grad():
-        (task, kl), grads = _run(rows, kernel, layer, wanted)
-    return known(total(task, kl, rows.alpha), layer, grads), task, kl
+        (loss, task, kl), grads = _run(rows, kernel, layer, wanted)
+    return known(loss, layer, grads), task, kl
 
 
 class _LossOfItems(torch.autograd.Function):
     """One value an item, each with its own factor: the gradient waits for them."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Rows, kernel: Kernel, *layer: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        shares, _ = _run(rows, kernel, layer, (False, False, False))
+    def forward(ctx: Any, rows: Rows, kernel: Kernel, *layer: Tensor | None) -> Parts:
+        (loss, task, kl), _ = _run(rows, kernel, layer, (False, False, False))
         ctx.save_for_backward(*layer)
         ctx.rows, ctx.kernel = rows, kernel
-        task, kl = shares.unbind()
         ctx.mark_non_differentiable(task, kl)
-        return total(task, kl, rows.alpha), task, kl
+        return loss, task, kl
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -124,7 +123,7 @@ class _LossOfItems(torch.autograd.Function):
         return None, None, *_run(rows, ctx.kernel, ctx.saved_tensors, ctx.needs_input_grad[2:])[1]
 
 
-def _run(rows: Rows, kernel: Kernel, layer: tuple[Any, ...], wanted: tuple[bool, ...]) -> tuple[Tensor, Gradients]:
+def _run(rows: Rows, kernel: Kernel, layer: tuple[Any, ...], wanted: tuple[bool, ...]) -> tuple[Parts, Gradients]:
     """`head_rows` in the dtype of the rows' logits, gradients as they wait for those of hidden, weight and bias."""
     hidden, weight, bias = layer
     dtype = rows.logits.dtype
@@ -132,13 +131,14 @@ def _run(rows: Rows, kernel: Kernel, layer: tuple[Any, ...], wanted: tuple[bool,
     factor = _lift(rows.weight) if dtype == torch.float16 and rows.logits.numel() else None
     lifted = rows if factor is None else replace(rows, weight=rows.weight * factor)
     found = head_rows(head, lifted, kernel, wanted)
-    shares, grads = found if factor is None else _lowered(*found, factor)
+    parts, grads = found if factor is None else _lowered(*found, factor)
     pairs = zip(grads, layer, strict=True)
-    return shares, tuple(None if grad is None else grad.to(gradient_dtype(part.dtype)) for grad, part in pairs)
+    return parts, tuple(None if grad is None else grad.to(gradient_dtype(part.dtype)) for grad, part in pairs)
 
 
-def _lowered(shares: Tensor, grads: Gradients, factor: Tensor | float) -> tuple[Tensor, Gradients]:
-    return shares.div_(factor), tuple(None if grad is None else grad.div_(factor) for grad in grads)
+def _lowered(parts: Parts, grads: Gradients, factor: Tensor | float) -> tuple[Parts, Gradients]:
+    loss, task, kl = (part.div_(factor) for part in parts)
+    return (loss, task, kl), tuple(None if grad is None else grad.div_(factor) for grad in grads)
 
 
 def _lift(weight: Tensor | float) -> Tensor | float:

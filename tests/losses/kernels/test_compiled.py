@@ -62,6 +62,12 @@ def test_a_last_chunk_of_another_size(monkeypatch):
     compare(case(13, 10))
 
 
+@pytest.mark.parametrize("items", [12, 3000, 60_000])
+@pytest.mark.parametrize("summed", [False, True])
+def test_rows_that_weigh_the_same(items, summed):
+    compare(replace(case(items, 10), weight=0.5, summed=summed))
+
+
 @pytest.mark.parametrize("inplace", [False, True])
 def test_only_the_gradient_is_written(inplace):
     rows = case(6, 10)
@@ -78,7 +84,8 @@ def test_no_combination_of_options_is_left_uncompiled():
     """torch.compile gives up on a function after eight combinations, and says so to its log alone."""
     weights = {"class_weight": torch.rand(10)}
     with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
-        for options in ({}, {"target": None}, {"label_smoothing": 0.1}, {"summed": True}, weights):
+        one = {"weight": 0.5, "summed": True}
+        for options in ({}, {"target": None}, {"label_smoothing": 0.1}, {"summed": True}, one, weights):
             rows = replace(case(6, 10), **options)
             for grad in (None, torch.empty_like(rows.logits)):
                 compiled(rows, grad)
@@ -88,11 +95,12 @@ def test_no_combination_of_options_is_left_uncompiled():
     "options",
     [
         {},
+        {"weight": 0.5, "summed": True},
         {"label_smoothing": 0.1, "class_weight": torch.rand(1000)},
         {"target": torch.rand(600, 1000).softmax(-1)},
         {"logits": torch.randn(3, 600, 1000), "class_weight": torch.rand(1000)},
     ],
-    ids=["classes", "smoothed", "probabilities", "three passes"],
+    ids=["classes", "alike", "smoothed", "probabilities", "three passes"],
 )
 def test_many_logits_are_visited_in_one_loop_over_the_rows(options):
     """Else every chunk is read from memory four times."""

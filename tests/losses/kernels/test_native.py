@@ -22,7 +22,7 @@ def run(kernel, logits, target=None, **options):
         "weight", torch.full((logits.shape[1],), 0.5, dtype=torch.promote_types(logits.dtype, torch.float32))
     )
     grad = torch.full_like(logits, torch.nan)
-    return kernel(Rows(logits, target, **options), grad), grad
+    return torch.stack(kernel(Rows(logits, target, **options), grad)), grad
 
 
 def labels(items, classes):
@@ -48,7 +48,7 @@ def test_ends_of_vectors_and_blocks(classes, passes):
     values, grad = run(native, logits, target, alpha=1.3)
     valid = torch.ones(2, dtype=torch.bool)
     _, task, kl, gradient = value_and_gradient(classification, logits.clone().requires_grad_(), target, valid, 1.3)
-    torch.testing.assert_close(values.sum(1), torch.stack([task, kl]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(values.sum(1), torch.stack([task + 1.3 * kl, task, kl]), rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(grad, gradient, rtol=1e-10, atol=1e-12)
 
 
@@ -66,7 +66,27 @@ def test_float32_follows_float64(classes, smoothing, soft):
     torch.testing.assert_close(got, exact, rtol=2e-5, atol=1e-6, check_dtype=False)
 
 
-@pytest.mark.parametrize("classes", [17, 32_000])
+@pytest.mark.parametrize("items", [1, 15, 16, 17, 33])
+@pytest.mark.parametrize("classes", [2, 16])
+@pytest.mark.parametrize("passes", [2, 3, 16])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_rows_in_lanes_are_as_they_are_alone(items, classes, passes, smoothing):
+    """Where the classes are few, many rows are worked on at once; here each is beside every other kind."""
+    logits, target = normal(passes, 2 * items, classes)[:, ::2], labels(items, classes)
+    weight = normal(items, seed=4).abs()
+    logits[:, ::5, 0] = -torch.inf
+    weight[::3], target[::3], logits[:, ::3, 1] = 0, -100, torch.nan
+    options = {"alpha": 0.7, "label_smoothing": smoothing, "class_weight": normal(classes, seed=3).abs()}
+    got = run(native, logits, target, weight=weight, **options)
+    found = [
+        run(native, logits[:, i : i + 1], target[i : i + 1], weight=weight[i : i + 1], **options) for i in range(items)
+    ]
+    for whole, rows in zip(got, zip(*found, strict=True), strict=True):
+        assert torch.equal(whole, torch.cat(rows, 1))
+    torch.testing.assert_close(got, run(eager, logits, target, weight=weight, **options), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [3, 17, 32_000])
 def test_bfloat16_is_rounded_once(classes):
     logits, target = normal(2, 3, classes, dtype=torch.bfloat16), labels(3, classes)
     weight = torch.full((3,), 0.5)
@@ -91,17 +111,19 @@ def test_masked_classes_anywhere(lowest, masked):
     assert not grad[..., ~open_classes].any()
 
 
-def test_rows_of_nothing_but_the_lowest_number_are_uniform():
-    logits = torch.full((2, 1, 1030), torch.finfo(torch.float32).min)
+@pytest.mark.parametrize("classes", [5, 1030])
+def test_rows_of_nothing_but_the_lowest_number_are_uniform(classes):
+    logits = torch.full((2, 1, classes), torch.finfo(torch.float32).min)
     values, grad = run(native, logits, torch.tensor([3]), weight=torch.ones(1))
-    torch.testing.assert_close(values[:, 0], torch.tensor([2 * torch.tensor(1030.0).log(), 0.0]))
-    torch.testing.assert_close(grad[0, 0, 4], torch.tensor(1 / 1030))
+    cost = 2 * torch.tensor(float(classes)).log()
+    torch.testing.assert_close(values[:, 0], torch.tensor([cost, cost, 0.0]))
+    torch.testing.assert_close(grad[0, 0, 4], torch.tensor(1 / classes))
 
 
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf])
-@pytest.mark.parametrize("place", [0, 1029])
-def test_not_a_number_stays_in_its_row_and_is_not_hidden(poison, place):
-    logits, target = normal(2, 3, 1030, dtype=torch.float32), labels(3, 1030)
+@pytest.mark.parametrize(("classes", "place"), [(3, 0), (16, 15), (1030, 0), (1030, 1029)])
+def test_not_a_number_stays_in_its_row_and_is_not_hidden(poison, classes, place):
+    logits, target = normal(2, 3, classes, dtype=torch.float32), labels(3, classes)
     clean = run(native, logits, target)
     logits[0, 1, place] = poison
     values, grad = run(native, logits, target)
@@ -131,8 +153,9 @@ def test_a_row_with_masked_classes_leaves_the_next_ones_as_they_are():
     assert torch.equal(grad[:, 1:], clean[1])
 
 
-def test_strides_of_passes_and_items():
-    logits, target = normal(4, 6, 50, dtype=torch.float32)[::2, 1::2], labels(3, 50)
+@pytest.mark.parametrize("classes", [5, 50])
+def test_strides_of_passes_and_items(classes):
+    logits, target = normal(4, 6, classes, dtype=torch.float32)[::2, 1::2], labels(3, classes)
     assert not logits.is_contiguous()
     got, expected = run(native, logits, target), run(native, logits.contiguous(), target)
     assert all(map(torch.equal, got, expected))
@@ -141,7 +164,8 @@ def test_strides_of_passes_and_items():
 def test_value_alone():
     logits, target = normal(2, 5, 70, dtype=torch.float32), labels(5, 70)
     weight = torch.ones(5)
-    assert torch.equal(native(Rows(logits, target, weight), None), run(native, logits, target, weight=weight)[0])
+    value = torch.stack(native(Rows(logits, target, weight), None))
+    assert torch.equal(value, run(native, logits, target, weight=weight)[0])
 
 
 def test_the_number_of_threads_changes_nothing():

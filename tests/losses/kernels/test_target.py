@@ -21,7 +21,8 @@ def test_cost_and_gradient_of_its_mass(target, class_weight, smoothing):
     if class_weight is not None:
         mass = mass * class_weight
     expected = -(mass * LOGITS.log_softmax(-1)).sum((0, -1))
-    torch.testing.assert_close(found.value(LOGITS, LOGITS.softmax(-1)), expected)
+    got = found.log_likelihood(LOGITS, LOGITS.softmax(-1))
+    torch.testing.assert_close(-got.view(-1, 2).sum(0), expected)
     torch.testing.assert_close(torch.zeros(2, 1).double() + found.mass, mass.sum(-1, keepdim=True))
     out = torch.ones_like(LOGITS)
     found.subtract(0.25, out)
@@ -31,12 +32,12 @@ def test_cost_and_gradient_of_its_mass(target, class_weight, smoothing):
 def test_a_class_whose_probability_has_underflowed_still_has_its_logarithm():
     logits = torch.tensor([[[200.0, 0.0]], [[0.0, 0.0]]])
     found = Target.of(Rows(logits, torch.tensor([1]), 1.0), logits)
-    torch.testing.assert_close(found.value(logits, logits.softmax(-1)), torch.tensor([200.6931]))
+    torch.testing.assert_close(found.log_likelihood(logits, logits.softmax(-1)).sum(), torch.tensor(-200.6931))
 
 
 def test_without_a_target_nothing_is_asked():
     found = Target.of(Rows(LOGITS, None, 1.0), LOGITS)
     out = torch.ones_like(LOGITS)
     found.subtract(1.0, out)
-    assert not found.value(LOGITS, LOGITS.softmax(-1)).any()
+    assert not found.log_likelihood(LOGITS, LOGITS.softmax(-1)).any()
     assert torch.equal(out, torch.ones_like(LOGITS))

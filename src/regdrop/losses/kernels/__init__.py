@@ -1,13 +1,13 @@
 """The kernels: one contract, several ways to fulfil it.
 
 A kernel takes `Rows` and a buffer for the gradient, `torch.empty_like(logits)` (float32 for float16 logits) or the
-logits themselves, and returns `(2, items)`, or their sums `(2,)`: what every item adds to the two parts of the loss,
-weight_i task_i and weight_i kl_i, with
+logits themselves, and returns `Parts`, `(items,)` each, or their sums `()`: what every item adds to the loss,
+weight_i (task_i + alpha kl_i), and to its two parts, weight_i task_i and weight_i kl_i, with
 
     task_i = sum_k sum_j u_ij (logsumexp(z_ki) - z_kij)                       (0 without a target)
     kl_i   = mean over pairs a<b of 1/2 [KL(p_a||p_b) + KL(p_b||p_a)]          (Eq. 2 of the paper)
 
-in the accumulation dtype and without a graph, and writes d/dz of sum_i weight_i (task_i + alpha kl_i) into the buffer.
+in the accumulation dtype and without a graph, and writes d/dz of the summed loss into the buffer.
 u is the smoothed and class-weighted target of `Rows`. Items of weight 0 are skipped: value 0, gradient 0.
 """
 
@@ -45,7 +45,13 @@ class Rows:
     summed: bool = False
 
 
-Kernel = Callable[[Rows, Tensor | None], Tensor]
+Parts = tuple[Tensor, Tensor, Tensor]  # the loss, its task part and the divergence
+Kernel = Callable[[Rows, Tensor | None], Parts]
+
+
+def total(task: Tensor, kl: Tensor, alpha: float) -> Tensor:
+    """The task loss plus alpha times the divergence; alpha = 0 leaves out a divergence that is infinite, too."""
+    return torch.add(task, kl, alpha=alpha) if alpha else task.clone()
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:

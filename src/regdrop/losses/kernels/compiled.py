@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.kernels import Parts, Rows, accumulation_dtype
 from regdrop.losses.kernels.chunks import chunks
 from regdrop.losses.kernels.formula import Inputs, finish, visit
 
 # What the compiler may keep of a chunk between its loops counts as extra memory, and so does its gradient where that
-# shall take the logits' place.
-CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 26}
+# shall take the logits' place. On the CPU it makes one loop over the rows, which keeps nothing.
+CHUNK_ELEMENTS = {"cpu": 1 << 30, "cuda": 1 << 26}
 CHUNK_ELEMENTS_IN_PLACE = {"cpu": 1 << 20, "cuda": 1 << 24}
 
 # Fewer logits are not worth starting another thread; so many are worth separate operations for what every row adds.
@@ -25,79 +25,43 @@ THREADS: dict[bool, dict[str, Any]] = {True: {"cpp.threads": 1}, False: {"cpp.dy
 
 
 @torch.no_grad()
-def compiled(rows: Rows, grad: Tensor | None) -> Tensor:
+def compiled(rows: Rows, grad: Tensor | None) -> Parts:
     """Fulfil the contract of `regdrop.losses.kernels`.
 
     Every combination of options is compiled once for few logits, once for more and once for many, at their first use.
     """
-    logits, weight = rows.logits.detach(), rows.weight
-    if isinstance(weight, float):
-        weight = logits.new_full(logits.shape[1:2], weight, dtype=accumulation_dtype(logits.dtype))
-    # A Python number would be written into the compiled code; a tensor is read every time.
-    alpha = weight.new_full((), rows.alpha)
-    smoothed = rows.label_smoothing and rows.target is not None
-    smooth = weight.new_full((), rows.label_smoothing) if smoothed else None
-    whole = logits, rows.target, weight, grad
-    parts = list(chunks(logits, CHUNK_ELEMENTS_IN_PLACE if _in_place(logits, grad) else CHUNK_ELEMENTS))
-    # Slices cost as much as arithmetic where the logits are few.
-    pieces = [whole] if len(parts) == 1 else [_sliced(part, *whole) for part in parts]
-    shares = [_chunk(rows, *piece, alpha, smooth) for piece in pieces]
-    return _joined(shares, weight, rows.summed)
-
-
-def _chunk(
-    rows: Rows,
-    logits: Tensor,
-    target: Tensor | None,
-    weight: Tensor,
-    grad: Tensor | None,
-    alpha: Tensor,
-    smooth: Tensor | None,
-) -> Tensor:
-    inputs = Inputs(logits, target, weight, alpha, smooth, rows.class_weight)
-    if not _in_place(logits, grad):
-        return _shares(rows, inputs, grad)
+    if grad is None or grad.data_ptr() != rows.logits.data_ptr():
+        return _joined(rows, [_visit(rows, *piece) for piece in chunks(rows, grad, CHUNK_ELEMENTS)])
     # The compiler refuses inputs that share their memory.
-    beside = torch.empty_like(logits)
-    shares = _shares(rows, inputs, beside)
-    logits.copy_(beside)
-    return shares
+    found = []
+    for part, _ in chunks(rows, None, CHUNK_ELEMENTS_IN_PLACE):
+        beside = torch.empty_like(part.logits)
+        found.append(_visit(rows, part, beside))
+        part.logits.copy_(beside)
+    return _joined(rows, found)
 
 
-def _in_place(logits: Tensor, grad: Tensor | None) -> bool:
-    return grad is not None and grad.data_ptr() == logits.data_ptr()
-
-
-def _shares(rows: Rows, inputs: Inputs, grad: Tensor | None) -> Tensor:
+def _visit(rows: Rows, part: Rows, grad: Tensor | None) -> Parts:
+    """What some of the rows add, and their gradient, by the program for so many rows in all."""
+    inputs, out = Inputs.of(part), None if grad is None else grad.unbind()
     count, options = rows.logits.numel(), (*_options(rows), grad is not None)
-    out = None if grad is None else grad.unbind()
     if count < MANY or not rows.logits.is_cpu:
-        shares: Tensor = _program(_all_at_once, count < FEW, *options, rows.summed)(inputs, out, rows.summed)
+        shares: Parts = _program(_all_at_once, count < FEW, *options, rows.summed)(inputs, out, rows.summed)
         return shares
     return finish(inputs, _program(visit, False, *options)(inputs, out), rows.summed)
 
 
-def _all_at_once(inputs: Inputs, grad: tuple[Tensor, ...] | None, summed: bool) -> Tensor:
+def _all_at_once(inputs: Inputs, grad: tuple[Tensor, ...] | None, summed: bool) -> Parts:
     return finish(inputs, visit(inputs, grad), summed)
 
 
-def _sliced(
-    part: slice, logits: Tensor, target: Tensor | None, weight: Tensor, grad: Tensor | None
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
-    return (
-        logits[:, part],
-        None if target is None else target[part],
-        weight[part],
-        None if grad is None else grad[:, part],
-    )
-
-
-def _joined(shares: list[Tensor], weight: Tensor, summed: bool) -> Tensor:
-    if len(shares) == 1:
-        return shares[0]
-    if summed:
-        return torch.stack([weight.new_zeros(2), *shares]).sum(0)
-    return torch.cat([weight.new_empty(2, 0), *shares], 1)
+def _joined(rows: Rows, found: list[Parts]) -> Parts:
+    if len(found) == 1:
+        return found[0]
+    none = rows.logits.new_zeros(() if rows.summed else 0, dtype=accumulation_dtype(rows.logits.dtype))
+    parts = zip((none, none, none), *found, strict=True)
+    loss, task, kl = (torch.stack(part).sum(0) if rows.summed else torch.cat(part) for part in parts)
+    return loss, task, kl
 
 
 def _options(rows: Rows) -> tuple[object, ...]:
@@ -105,7 +69,7 @@ def _options(rows: Rows) -> tuple[object, ...]:
     logits, target = rows.logits, rows.target
     kind = None if target is None else target.dtype
     smoothed, weighted = bool(rows.label_smoothing), rows.class_weight is not None
-    return logits.dtype, logits.device, len(logits), kind, smoothed, weighted
+    return logits.dtype, logits.device, len(logits), kind, smoothed, weighted, isinstance(rows.weight, float)
 
 
 @cache

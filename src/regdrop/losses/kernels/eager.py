@@ -1,13 +1,14 @@
 """The kernel in plain PyTorch: any device, any dtype, a chunk of rows at a time so that all stays in cache."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.kernels import Parts, Rows, accumulation_dtype, total
 from regdrop.losses.kernels.chunks import chunks
 from regdrop.losses.kernels.target import Target
 from regdrop.losses.reduction import can_look
@@ -15,102 +16,109 @@ from regdrop.losses.reduction import can_look
 # Measured at 1,000 to 128,256 classes: smaller chunks pay for starting threads, larger ones leave the cache.
 CHUNK_ELEMENTS = {"cpu": 1 << 19, "cuda": 1 << 26}
 
+# A larger distance means that a class is masked in one pass and not in another.
+LARGEST = {dtype: torch.finfo(dtype).max ** 0.5 for dtype in (torch.float32, torch.float64)}
+
 
 @torch.no_grad()
-def eager(rows: Rows, grad: Tensor | None) -> Tensor:
+def eager(rows: Rows, grad: Tensor | None) -> Parts:
     """Fulfil the contract of `regdrop.losses.kernels` chunk by chunk; `grad` may be the logits' own buffer."""
-    parts = list(chunks(rows.logits, CHUNK_ELEMENTS))
-    spare = _Spare.like(rows.logits, parts[0].stop if parts else 0)
-    shares = rows.logits.new_empty((2, rows.logits.shape[1]), dtype=spare.prob.dtype)
-    unused = _unused(rows.weight)
-    for part in parts:
-        skipped = None if unused is None else unused[part]
-        # Slices cost as much as arithmetic where the logits are small.
-        alone = len(parts) == 1
-        out = grad if grad is None or alone else grad[:, part]
-        _chunk(
-            rows if alone and skipped is None else _rows_of(rows, part, skipped),
-            shares if alone else shares[:, part],
-            out,
-            spare.first(part.stop - part.start),
-        )
-        if skipped is not None and out is not None:
-            out.masked_fill_(skipped.unsqueeze(-1), 0.0)
-    if unused is not None:
-        shares.masked_fill_(unused, 0.0)
-    return shares.sum(-1) if rows.summed else shares
+    logs, distances = [], []
+    spare = None
+    for part, out in chunks(rows, grad, CHUNK_ELEMENTS):
+        spare = _Spare.of(rows, part) if spare is None else spare.first(part.logits.shape[1])
+        log, distance = _visit(part, out, spare)
+        logs.append(log)
+        distances.append(distance)
+    passes = len(rows.logits)
+    task, kl = _share(logs, -1.0, rows), _share(distances, 1 / (passes * (passes - 1)), rows)
+    return total(task, kl, rows.alpha), task, kl
 
 
-def _unused(weight: Tensor | float) -> Tensor | None:
+def _share(chunks: Sequence[Tensor], factor: float, rows: Rows) -> Tensor:
+    """Weight times factor times values `(..., items, 1)`, summed over all but the items, or over all."""
+    if not chunks:
+        return rows.logits.new_zeros(() if rows.summed else (0,), dtype=accumulation_dtype(rows.logits.dtype))
+    values = chunks[0] if len(chunks) == 1 else torch.cat(list(chunks), -2)
+    if rows.summed and isinstance(rows.weight, float):
+        return values.sum().mul_(rows.weight * factor)
+    each = values.view(-1, values.shape[-2]).sum(0).mul_(factor).mul_(rows.weight)
+    if isinstance(rows.weight, Tensor):
+        each.masked_fill_(rows.weight == 0, 0.0)
+    return each.sum() if rows.summed else each
+
+
+class _Spare(NamedTuple):
+    """Buffers in the accumulation dtype, written again by every chunk; None where a single one makes its own."""
+
+    wide: Tensor | None  # the logits, where they have another dtype: (passes, rows, classes)
+    prob: Tensor | None  # (passes, rows, classes)
+    differences: Sequence[Tensor | None]  # one a pair of passes, (rows, classes) each
+    product: Tensor | None  # (rows, classes)
+
+    @classmethod
+    def of(cls, rows: Rows, chunk: Rows) -> "_Spare":
+        passes, items, classes = chunk.logits.shape
+        dtype, pairs = accumulation_dtype(chunk.logits.dtype), passes * (passes - 1) // 2
+
+        def buffer(*count: int) -> Tensor:
+            return torch.empty((*count, items, classes), dtype=dtype, device=chunk.logits.device)
+
+        wide = None if dtype == chunk.logits.dtype else buffer(passes)
+        if chunk is rows:
+            return cls(wide, None, (None,) * pairs, None)
+        return cls(wide, buffer(passes), buffer(pairs).unbind(), buffer())
+
+    def first(self, count: int) -> "_Spare":
+        wide, prob, differences, product = self
+        if prob is None or product is None or len(product) == count:
+            return self
+        wide = None if wide is None else wide[:, :count]
+        return _Spare(wide, prob[:, :count], [d[:count] for d in differences if d is not None], product[:count])
+
+
+def _visit(rows: Rows, grad: Tensor | None, spare: _Spare) -> tuple[Tensor, Tensor]:
+    """The target's mass times log p, `(..., rows, 1)`, and all distances, `(rows, 1)`; writes the gradient."""
+    skipped = _skipped(rows.weight)
+    if skipped is not None and rows.target is not None and rows.target.ndim == 1:
+        # The class of an item that does not count may be anything.
+        rows = replace(rows, target=rows.target.masked_fill(skipped, 0))
+    wide = rows.logits if spare.wide is None else spare.wide.copy_(rows.logits)
+    prob = _softmax(wide, spare.prob)
+    probs, target = prob.unbind(), Target.of(rows, wide)
+    logs = target.log_likelihood(wide, prob)
+    pairs, bounded = _pairs(wide.unbind(), probs, spare)
+    distance = sum((pair.distance for pair in pairs[1:]), pairs[0].distance)
+    if grad is not None:
+        out = grad if spare.wide is None else wide
+        _gradient(pairs, probs, target, rows, out)
+        if out is not grad:
+            grad.copy_(out)
+        if skipped is not None:
+            grad.masked_fill_(skipped.unsqueeze(-1), 0.0)
+    if not bounded:
+        # A class masked in one pass and not in another makes the true value infinite: say so.
+        distance = distance.masked_fill(distance > LARGEST[distance.dtype], torch.inf)
+    return logs, distance
+
+
+def _skipped(weight: Tensor | float) -> Tensor | None:
     """Which items do not count; None where it is known that all of them do."""
     if isinstance(weight, float):
         return None
-    unused = weight == 0
-    return None if can_look(unused) and not bool(unused.any()) else unused
+    skipped = weight == 0
+    return None if can_look(skipped) and not bool(skipped.any()) else skipped
 
 
-def _rows_of(rows: Rows, part: slice, skipped: Tensor | None) -> Rows:
-    """Some of the rows; the class of an item that does not count may be anything: it is moved inside the range."""
-    target = None if rows.target is None else rows.target[part]
-    if target is not None and target.ndim == 1 and skipped is not None:
-        target = target.masked_fill(skipped, 0)
-    weight = rows.weight if isinstance(rows.weight, float) else rows.weight[part]
-    return replace(rows, logits=rows.logits[:, part], target=target, weight=weight)
+def _softmax(wide: Tensor, out: Tensor | None) -> Tensor:
+    if out is None or wide.is_contiguous():
+        return torch.softmax(wide, -1, out=out)
+    for z, p in zip(wide.unbind(), out.unbind(), strict=True):  # which it would first be made
+        torch.softmax(z, -1, out=p)
+    return out
 
 
-@dataclass(frozen=True, slots=True)
-class _Spare:
-    """Buffers `(count, rows, classes)` in the accumulation dtype, written again by every chunk."""
-
-    wide: Tensor | None  # the logits, where they have another dtype
-    prob: Tensor
-    differences: Tensor  # one a pair of passes
-    product: Tensor  # (rows, classes)
-
-    @classmethod
-    def like(cls, logits: Tensor, step: int) -> "_Spare":
-        passes, _, classes = logits.shape
-        dtype = accumulation_dtype(logits.dtype)
-
-        def buffer(*count: int) -> Tensor:
-            return torch.empty((*count, step, classes), dtype=dtype, device=logits.device)
-
-        wide = None if dtype == logits.dtype else buffer(passes)
-        return cls(wide, buffer(passes), buffer(passes * (passes - 1) // 2), buffer())
-
-    def first(self, count: int) -> "_Spare":
-        if count == self.prob.shape[1]:
-            return self
-        wide = None if self.wide is None else self.wide[:, :count]
-        return _Spare(wide, self.prob[:, :count], self.differences[:, :count], self.product[:count])
-
-
-def _chunk(rows: Rows, shares: Tensor, grad: Tensor | None, spare: _Spare) -> None:
-    """Value and gradient of some rows."""
-    wide = rows.logits if spare.wide is None else spare.wide.copy_(rows.logits)
-    logits, prob = wide.unbind(), spare.prob.unbind()
-    if wide.is_contiguous():
-        torch.softmax(wide, -1, out=spare.prob)
-    else:  # which it would first be made
-        for z, p in zip(logits, prob, strict=True):
-            torch.softmax(z, -1, out=p)
-    target = Target.of(rows, wide)
-    pairs = [
-        _Pair.of(logits, prob, *pair, d, spare.product)
-        for pair, d in zip(combinations(range(len(prob)), 2), spare.differences, strict=True)
-    ]
-    torch.stack((target.value(wide, spare.prob), _divergence(pairs)), out=shares)
-    shares.mul_(rows.weight)
-    if grad is None:
-        return
-    out = grad if spare.wide is None else wide
-    _gradient(pairs, prob, target, rows, out)
-    if out is not grad:
-        grad.copy_(out)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(NamedTuple):
     """Two passes and KL(p_a||p_b) + KL(p_b||p_a) = sum_j (p_a - p_b)_j (d_j - E_{p_a} d), d = z_a - z_b.
 
     Centred, it keeps its digits when the passes nearly agree or share an offset.
@@ -120,33 +128,35 @@ class _Pair:
     b: int
     centred: Tensor  # d - E_{p_a} d, (rows, classes)
     distance: Tensor  # (rows, 1)
-    bounded: bool  # whether distances are known to be finite and in range
-
-    @classmethod
-    def of(
-        cls, logits: Sequence[Tensor], prob: Sequence[Tensor], a: int, b: int, d: Tensor, product: Tensor
-    ) -> "_Pair":
-        for masked in (False, True) if can_look(d) else (True,):
-            torch.sub(logits[a], logits[b], out=d)
-            if masked:
-                # A class masked in both passes must contribute 0, but -inf - -inf is NaN.
-                d.nan_to_num_(nan=0.0)
-            d.sub_(torch.mul(prob[a], d, out=product).sum(-1, keepdim=True))
-            torch.sub(prob[a], prob[b], out=product)
-            distance = product.mul_(d).sum(-1, keepdim=True)
-            if not masked and distance.amax().item() < torch.finfo(d.dtype).max ** 0.5:
-                return cls(a, b, d, distance, True)
-        return cls(a, b, d, distance, False)
 
 
-def _divergence(pairs: Sequence[_Pair]) -> Tensor:
-    """The divergence of every row, `(rows,)`."""
-    total = sum((pair.distance for pair in pairs[1:]), pairs[0].distance).squeeze(-1)
-    kl = total * (1 / (2 * len(pairs)))
-    if all(pair.bounded for pair in pairs):
-        return kl
-    # A class masked in one pass and not in another makes the true value infinite: say so.
-    return kl.masked_fill_(kl > torch.finfo(kl.dtype).max ** 0.5, torch.inf)
+def _pairs(logits: Sequence[Tensor], prob: Sequence[Tensor], spare: _Spare) -> tuple[list[_Pair], bool]:
+    """All pairs of passes, and whether their distances are known to be finite and in range."""
+    numbers = list(zip(combinations(range(len(prob)), 2), spare.differences, strict=True))
+    if can_look(logits[0]):
+        pairs = [_pair(logits, prob, *pair, room, spare.product, False) for pair, room in numbers]
+        if all(pair.distance.amax().item() < LARGEST[pair.distance.dtype] for pair in pairs):
+            return pairs, True
+    return [_pair(logits, prob, *pair, room, spare.product, True) for pair, room in numbers], False
+
+
+def _pair(
+    logits: Sequence[Tensor],
+    prob: Sequence[Tensor],
+    a: int,
+    b: int,
+    difference: Tensor | None,
+    product: Tensor | None,
+    masked: bool,
+) -> _Pair:
+    d = torch.sub(logits[a], logits[b], out=difference)
+    if masked:
+        # A class masked in both passes must contribute 0, but -inf - -inf is NaN.
+        d.nan_to_num_(nan=0.0)
+    product = torch.mul(prob[a], d, out=product)
+    d.sub_(product.sum(-1, keepdim=True))
+    torch.sub(prob[a], prob[b], out=product)
+    return _Pair(a, b, d, product.mul_(d).sum(-1, keepdim=True))
 
 
 def _gradient(pairs: Sequence[_Pair], prob: Sequence[Tensor], target: Target, rows: Rows, out: Tensor) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from regdrop.losses.kernels import accumulation_dtype
+from regdrop.losses.kernels import Parts, Rows, accumulation_dtype
 
 
 class Inputs(NamedTuple):
@@ -18,22 +18,32 @@ class Inputs(NamedTuple):
 
     logits: Tensor  # (passes, rows, classes)
     target: Tensor | None
-    weight: Tensor  # (rows,)
+    weight: Tensor  # (rows,), or () where all rows weigh the same
     alpha: Tensor
     smooth: Tensor | None  # the label smoothing
     class_weight: Tensor | None
 
-    @property
-    def unused(self) -> Tensor:
-        """Which rows do not count, `(rows, 1)`."""
-        return (self.weight == 0).unsqueeze(-1)
+    @classmethod
+    def of(cls, rows: Rows) -> "Inputs":
+        """Take over the rows."""
+
+        def number(value: float) -> Tensor:
+            return rows.logits.new_full((), value, dtype=accumulation_dtype(rows.logits.dtype))
+
+        weight = number(rows.weight) if isinstance(rows.weight, float) else rows.weight
+        smooth = number(rows.label_smoothing) if rows.label_smoothing and rows.target is not None else None
+        return cls(rows.logits.detach(), rows.target, weight, number(rows.alpha), smooth, rows.class_weight)
 
     @property
     def label(self) -> Tensor | None:
         """The class of every row, `(rows, 1)`, where all the target's mass is on one."""
         if self.target is None or self.target.ndim == 2 or self.smooth is not None:
             return None
-        return self.target.unsqueeze(-1).masked_fill(self.unused, 0)
+        return self.of_used(self.target.unsqueeze(-1), 0)
+
+    def of_used(self, values: Tensor, otherwise: float) -> Tensor:
+        """Values `(rows, ...)`, but in rows that do not count another one."""
+        return values.masked_fill((self.weight == 0).unsqueeze(-1), otherwise) if self.weight.ndim else values
 
 
 class Sums(NamedTuple):
@@ -69,19 +79,25 @@ def visit(inputs: Inputs, grad: tuple[Tensor, ...] | None) -> Sums:
     level = weight * whole + pull * passes
     for p, s, out in zip(prob, away, grad, strict=True) if grad is not None else ():
         full = p * (level + pull * s) - (pull * sum(prob[1:], prob[0]) + weight * mass)
-        out.copy_(full.masked_fill(inputs.unused, 0.0))
+        out.copy_(inputs.of_used(full, 0.0))
     return Sums(peaks, totals, distance, spread)
 
 
-def finish(inputs: Inputs, sums: Sums, summed: bool) -> Tensor:
-    """What every row adds to both parts, `(2, rows)`, or their sums."""
+def finish(inputs: Inputs, sums: Sums, summed: bool) -> Parts:
+    """What every row adds to the loss and its two parts, or their sums."""
     passes = len(sums.peaks)
     kl = sums.distance * (1 / (passes * passes * (passes - 1)))
-    shares = torch.cat((_task(inputs, sums), kl), 1).t()
-    # A class masked in one pass and not in another makes the true value infinite: say so.
-    shares = shares.masked_fill(shares > torch.finfo(shares.dtype).max ** 0.5, torch.inf) * inputs.weight
-    shares = shares.masked_fill(inputs.unused.t(), 0.0)
-    return shares.sum(-1) if summed else shares
+    task, kl = (
+        _weighted(inputs, part).sum() if summed else _weighted(inputs, part) for part in (_task(inputs, sums), kl)
+    )
+    # As `kernels.total`, of a tensor.
+    return torch.where(inputs.alpha == 0, task, task + inputs.alpha * kl), task, kl
+
+
+def _weighted(inputs: Inputs, part: Tensor) -> Tensor:
+    """One number a row of `(rows, 1)`; a class masked in one pass and not in another makes it infinite."""
+    found = part.masked_fill(part > torch.finfo(part.dtype).max ** 0.5, torch.inf)
+    return inputs.of_used(found * inputs.weight.unsqueeze(-1), 0.0).squeeze(-1)
 
 
 def _centred(logits: Tensor, peak: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from regdrop.errors import UnsupportedError
-from regdrop.losses.kernels import Rows, accumulation_dtype
+from regdrop.losses.kernels import Parts, Rows, accumulation_dtype
 from regdrop.losses.kernels.build import library
 from regdrop.losses.kernels.eager import eager
 
@@ -19,35 +19,36 @@ ENTRIES = {
     torch.bfloat16: "regdrop_bfloat16",
 }
 MOST_PASSES = 16
+_LIKE = {dtype: torch.empty((), dtype=accumulation_dtype(dtype)) for dtype in ENTRIES}
 
 
-# `struct Rows` of cpp/rows.h: 7 addresses, 3 sizes, 4 strides; 3 numbers; 2 switches.
-_LAYOUT = Struct("=7Q7q3d2q")
+# `struct Rows` of cpp/rows.h: 9 addresses, 3 sizes, 4 strides; 3 numbers; 2 switches.
+_LAYOUT = Struct("=9Q7q3d2q")
 
 
-def native(rows: Rows, grad: Tensor | None) -> Tensor:
+def native(rows: Rows, grad: Tensor | None) -> Parts:
     """Fulfil the contract of `regdrop.losses.kernels`; what `takes` refuses goes to the eager kernel."""
-    logits = rows.logits
+    logits, weight = rows.logits, rows.weight
     if not takes(logits):
         return eager(rows, grad)
-    passes, items, classes = logits.shape
-    dtype = accumulation_dtype(logits.dtype)
-    shares = torch.empty((2,) if rows.summed else (2, items), dtype=dtype, device=logits.device)
-    weights, weight = (None, rows.weight) if isinstance(rows.weight, float) else (rows.weight.contiguous(), 0.0)
+    shape = logits.shape
+    like = _LIKE[logits.dtype] if rows.summed else logits.new_empty(shape[1], dtype=accumulation_dtype(logits.dtype))
+    loss, task, kl = torch.empty_like(like), torch.empty_like(like), torch.empty_like(like)
+    weights, weight = (None, weight) if isinstance(weight, float) else (weight.contiguous(), 0.0)
     class_weight = None if rows.class_weight is None else rows.class_weight.contiguous()
-    index, soft = _targets(rows, dtype)
+    index, soft = _targets(rows)
     _entries()[logits.dtype](
         _LAYOUT.pack(
             logits.data_ptr(),
-            _address(weights),
-            _address(class_weight),
-            _address(soft),
-            _address(index),
-            _address(grad),
-            shares.data_ptr(),
-            passes,
-            items,
-            classes,
+            0 if weights is None else weights.data_ptr(),
+            0 if class_weight is None else class_weight.data_ptr(),
+            0 if soft is None else soft.data_ptr(),
+            0 if index is None else index.data_ptr(),
+            0 if grad is None else grad.data_ptr(),
+            loss.data_ptr(),
+            task.data_ptr(),
+            kl.data_ptr(),
+            *shape,
             *logits.stride()[:2],
             *((0, 0) if grad is None else grad.stride()[:2]),
             weight,
@@ -60,7 +61,7 @@ def native(rows: Rows, grad: Tensor | None) -> Tensor:
     if grad is not None and grad.data_ptr() == logits.data_ptr():
         # Written behind autograd's back: whoever saved these logits must find out.
         torch.autograd.graph.increment_version(grad)
-    return shares
+    return loss, task, kl
 
 
 def takes(tensor: Tensor) -> bool:
@@ -73,13 +74,14 @@ def takes(tensor: Tensor) -> bool:
     )
 
 
-def _targets(rows: Rows, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
+def _targets(rows: Rows) -> tuple[Tensor | None, Tensor | None]:
     """Class indices or probabilities, whichever the target is, as the library reads them."""
-    if rows.target is None:
+    target = rows.target
+    if target is None:
         return None, None
-    if rows.target.ndim == 1:
-        return rows.target.to(torch.int64).contiguous(), None
-    return None, rows.target.to(dtype).contiguous()
+    if target.ndim == 1:
+        return target if target.dtype == torch.int64 and target.is_contiguous() else target.long().contiguous(), None
+    return None, target.to(accumulation_dtype(rows.logits.dtype)).contiguous()
 
 
 @cache
@@ -96,7 +98,3 @@ def why_unavailable() -> UnsupportedError | None:
 def _entries() -> dict[torch.dtype, Callable[..., None]]:
     compiled = library()
     return {dtype: ctypes.CFUNCTYPE(None, ctypes.c_char_p)((name, compiled)) for dtype, name in ENTRIES.items()}
-
-
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()

@@ -1,6 +1,6 @@
 """What the passes should predict, as the eager kernel uses it: one class a row, or mass on every class."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,11 +9,10 @@ from regdrop.losses.kernels import Rows
 from regdrop.losses.reduction import can_look
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What the passes should predict: one class a row, or mass on all classes."""
 
-    index: Tensor | None  # (passes, rows, 1)
+    label: Tensor | None  # (passes, rows, 1)
     dense: Tensor | None  # (rows, classes)
     mass: Tensor | float  # of all classes, (rows, 1) where it varies
 
@@ -37,26 +36,26 @@ class Target:
             dense *= rows.class_weight
         return cls(None, dense, dense.sum(-1, keepdim=True))
 
-    def value(self, wide: Tensor, prob: Tensor) -> Tensor:
-        """Minus mass times log p, summed over classes and passes, `(rows,)`."""
+    def log_likelihood(self, wide: Tensor, prob: Tensor) -> Tensor:
+        """Mass times log p, `(..., rows, 1)`: to be summed over all dimensions but the rows."""
         if self.dense is not None:
-            return torch.where(self.dense == 0, 0.0, self.dense * wide.log_softmax(-1)).sum((0, -1)).neg_()
-        if self.index is None:
-            return prob.new_zeros(prob.shape[1])
-        value = _log_prob(wide, prob, self.index).sum(0)
+            return torch.where(self.dense == 0, 0.0, self.dense * wide.log_softmax(-1)).sum(-1, keepdim=True)
+        if self.label is None:
+            return prob.new_zeros(*prob.shape[1:-1], 1)
+        value = _log_prob(wide, prob, self.label)
         if isinstance(self.mass, Tensor):
             value = value.mul_(self.mass).masked_fill_(self.mass == 0, 0.0)
-        return value.squeeze(-1).neg_()
+        return value
 
     def subtract(self, weight: float, out: Tensor) -> None:
         """Take the weighted mass off the gradient."""
         if self.dense is not None:
             out.sub_(self.dense, alpha=weight)
-        elif self.index is not None:
+        elif self.label is not None:
             if isinstance(self.mass, Tensor):
-                out.scatter_add_(-1, self.index, (self.mass * -weight).expand(self.index.shape))
+                out.scatter_add_(-1, self.label, (self.mass * -weight).expand(self.label.shape))
             else:
-                out.scatter_(-1, self.index, -weight * self.mass, reduce="add")
+                out.scatter_(-1, self.label, -weight * self.mass, reduce="add")
 
 
 def _log_prob(wide: Tensor, prob: Tensor, index: Tensor) -> Tensor:

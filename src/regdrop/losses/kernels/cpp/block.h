@@ -13,6 +13,18 @@ namespace {
 constexpr int MOST_PASSES = 16;
 constexpr int64_t BLOCK = 1024;  // classes worked on at a time, in the first-level cache
 
+// What every item adds to the task loss and to the divergence.
+template <class A> struct Shares {
+    A *task, *kl;
+
+    // Sums over classes of one item; a class masked in one pass and not in another makes the true value infinite.
+    void set(int64_t item, A item_task, A item_kl, A weight) const {
+        constexpr A LARGEST = Vector<A>::UNBOUNDED, INFINITE = std::numeric_limits<A>::infinity();
+        task[item] = weight == 0 ? 0 : weight * (item_task > LARGEST ? INFINITE : item_task);
+        kl[item] = weight == 0 ? 0 : weight * (item_kl > LARGEST ? INFINITE : item_kl);
+    }
+};
+
 // T is stored, A is accumulated; PASSES is known to the compiler, or 0.
 template <class T, class A, int PASSES> class Block {
 protected:

@@ -7,7 +7,7 @@
 extern "C" struct Rows {  // mirrored by native.py
     const void *logits, *weights, *class_weight, *soft_target;
     const int64_t *target;
-    void *grad, *shares;  // shares: (2, items), or (2) where they are summed
+    void *grad, *loss, *task, *kl;  // the last three: one number an item, or one where they are summed
     int64_t passes, items, classes, logits_pass, logits_item, grad_pass, grad_item;
     double weight, alpha, label_smoothing;  // weight: of every item, where there are no weights
     int64_t summed, threads;
