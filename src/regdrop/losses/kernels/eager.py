@@ -26,7 +26,7 @@ def eager(rows: Rows, grad: Tensor | None) -> Parts:
     logs, distances = [], []
     spare = None
     for part, out in chunks(rows, grad, CHUNK_ELEMENTS):
-        spare = _Spare.of(rows, part) if spare is None else spare.first(part.logits.shape[1])
+        spare = _Spare.of(rows, part, out) if spare is None else spare.first(part.logits.shape[1])
         log, distance = _visit(part, out, spare)
         logs.append(log)
         distances.append(distance)
@@ -52,12 +52,13 @@ class _Spare(NamedTuple):
     """Buffers in the accumulation dtype, written again by every chunk; None where a single one makes its own."""
 
     wide: Tensor | None  # the logits, where they have another dtype: (passes, rows, classes)
-    prob: Tensor | None  # (passes, rows, classes)
+    lent: bool  # whether the probabilities of two passes wait where their gradient goes
+    prob: Tensor | None  # else, (passes, rows, classes)
     differences: Sequence[Tensor | None]  # one a pair of passes, (rows, classes) each
     product: Tensor | None  # (rows, classes)
 
     @classmethod
-    def of(cls, rows: Rows, chunk: Rows) -> "_Spare":
+    def of(cls, rows: Rows, chunk: Rows, grad: Tensor | None) -> "_Spare":
         passes, items, classes = chunk.logits.shape
         dtype, pairs = accumulation_dtype(chunk.logits.dtype), passes * (passes - 1) // 2
 
@@ -65,16 +66,17 @@ class _Spare(NamedTuple):
             return torch.empty((*count, items, classes), dtype=dtype, device=chunk.logits.device)
 
         wide = None if dtype == chunk.logits.dtype else buffer(passes)
+        lent = wide is None and passes == 2 and grad is not None and grad.data_ptr() != chunk.logits.data_ptr()
         if chunk is rows:
-            return cls(wide, None, (None,) * pairs, None)
-        return cls(wide, buffer(passes), buffer(pairs).unbind(), buffer())
+            return cls(wide, lent, None, (None,) * pairs, None)
+        return cls(wide, lent, None if lent else buffer(passes), buffer(pairs).unbind(), buffer())
 
     def first(self, count: int) -> "_Spare":
-        wide, prob, differences, product = self
-        if prob is None or product is None or len(product) == count:
+        wide, lent, prob, differences, product = self
+        if product is None or len(product) == count:
             return self
-        wide = None if wide is None else wide[:, :count]
-        return _Spare(wide, prob[:, :count], [d[:count] for d in differences if d is not None], product[:count])
+        wide, prob = (None if one is None else one[:, :count] for one in (wide, prob))
+        return _Spare(wide, lent, prob, [d[:count] for d in differences if d is not None], product[:count])
 
 
 def _visit(rows: Rows, grad: Tensor | None, spare: _Spare) -> tuple[Tensor, Tensor]:
@@ -84,14 +86,15 @@ def _visit(rows: Rows, grad: Tensor | None, spare: _Spare) -> tuple[Tensor, Tens
         # The class of an item that does not count may be anything.
         rows = replace(rows, target=rows.target.masked_fill(skipped, 0))
     wide = rows.logits if spare.wide is None else spare.wide.copy_(rows.logits)
-    prob = _softmax(wide, spare.prob)
-    probs, target = prob.unbind(), Target.of(rows, wide)
+    logits = wide.unbind()
+    prob, probs = _softmax(wide, logits, grad if spare.lent else spare.prob)
+    target = Target.of(rows, wide)
     logs = target.log_likelihood(wide, prob)
-    pairs, bounded = _pairs(wide.unbind(), probs, spare)
+    pairs, bounded = _pairs(logits, probs, spare)
     distance = sum((pair.distance for pair in pairs[1:]), pairs[0].distance)
     if grad is not None:
         out = grad if spare.wide is None else wide
-        _gradient(pairs, probs, target, rows, out)
+        _gradient(pairs, probs, target, rows, out, spare.lent)
         if out is not grad:
             grad.copy_(out)
         if skipped is not None:
@@ -110,12 +113,15 @@ def _skipped(weight: Tensor | float) -> Tensor | None:
     return None if can_look(skipped) and not bool(skipped.any()) else skipped
 
 
-def _softmax(wide: Tensor, out: Tensor | None) -> Tensor:
-    if out is None or wide.is_contiguous():
-        return torch.softmax(wide, -1, out=out)
-    for z, p in zip(wide.unbind(), out.unbind(), strict=True):  # which it would first be made
+def _softmax(wide: Tensor, logits: Sequence[Tensor], out: Tensor | None) -> tuple[Tensor, Sequence[Tensor]]:
+    """Probabilities of the stacked logits, and those of every pass."""
+    if out is None or (wide.is_contiguous() and out.is_contiguous()):
+        prob = torch.softmax(wide, -1, out=out)
+        return prob, prob.unbind()
+    probs = out.unbind()
+    for z, p in zip(logits, probs, strict=True):  # else all would first be copied side by side
         torch.softmax(z, -1, out=p)
-    return out
+    return out, probs
 
 
 class _Pair(NamedTuple):
@@ -127,6 +133,7 @@ class _Pair(NamedTuple):
     a: int
     b: int
     centred: Tensor  # d - E_{p_a} d, (rows, classes)
+    product: Tensor  # of no use any more
     distance: Tensor  # (rows, 1)
 
 
@@ -156,32 +163,38 @@ def _pair(
     product = torch.mul(prob[a], d, out=product)
     d.sub_(product.sum(-1, keepdim=True))
     torch.sub(prob[a], prob[b], out=product)
-    return _Pair(a, b, d, product.mul_(d).sum(-1, keepdim=True))
+    return _Pair(a, b, d, product, product.mul_(d).sum(-1, keepdim=True))
 
 
-def _gradient(pairs: Sequence[_Pair], prob: Sequence[Tensor], target: Target, rows: Rows, out: Tensor) -> None:
+def _gradient(
+    pairs: Sequence[_Pair], prob: Sequence[Tensor], target: Target, rows: Rows, out: Tensor, lent: bool
+) -> None:
     """Write weight times the gradient of task loss and divergence.
 
     That of a pair is p_a - p_b + p_a (d - E_{p_a} d) for pass a and p_b - p_a - p_b (d - E_{p_b} d) for pass b, where
-    E_{p_b} d = E_{p_a} d - distance.
+    E_{p_b} d = E_{p_a} d - distance. Where the probabilities stand in its place, that of pass b waits in a buffer.
     """
     weight = rows.weight if isinstance(rows.weight, float) else 1.0
     strength = weight * rows.alpha / (2 * len(pairs))
     level = weight * target.mass + strength * (len(prob) - 1)
     level = level if isinstance(level, Tensor) else out.new_full((), level)
-    for k, (one, p) in enumerate(zip(out.unbind(), prob, strict=True)):
+    outs = prob if lent else out.unbind()
+    rooms = (pairs[0].centred, pairs[0].product) if lent else outs
+    for k in reversed(range(len(prob))):
         column = level
         for pair in pairs:
             if pair.b == k:
                 column = torch.sub(column, pair.distance, alpha=strength)
         first, *others = [pair for pair in pairs if k in (pair.a, pair.b)]
-        torch.add(column, first.centred, alpha=strength if k == first.a else -strength, out=one)
+        torch.add(column, first.centred, alpha=strength if k == first.a else -strength, out=rooms[k])
         for pair in others:
-            one.add_(pair.centred, alpha=strength if k == pair.a else -strength)
-        one.mul_(p)
+            rooms[k].add_(pair.centred, alpha=strength if k == pair.a else -strength)
+        one = torch.mul(rooms[k], prob[k], out=rooms[k] if k else outs[k])
         for other in prob:
-            if other is not p:
+            if other is not prob[k]:
                 one.sub_(other, alpha=strength)
+    if lent:
+        outs[1].copy_(rooms[1])
     target.subtract(weight, out)
     if isinstance(rows.weight, Tensor):
         out.mul_(rows.weight.unsqueeze(-1))

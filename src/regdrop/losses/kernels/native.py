@@ -31,7 +31,7 @@ def native(rows: Rows, grad: Tensor | None) -> Parts:
     logits, weight = rows.logits, rows.weight
     if not takes(logits):
         return eager(rows, grad)
-    shape = logits.shape
+    shape, address, room = logits.shape, logits.data_ptr(), 0 if grad is None else grad.data_ptr()
     like = _LIKE[logits.dtype] if rows.summed else logits.new_empty(shape[1], dtype=accumulation_dtype(logits.dtype))
     loss, task, kl = torch.empty_like(like), torch.empty_like(like), torch.empty_like(like)
     weights, weight = (None, weight) if isinstance(weight, float) else (weight.contiguous(), 0.0)
@@ -39,12 +39,12 @@ def native(rows: Rows, grad: Tensor | None) -> Parts:
     index, soft = _targets(rows)
     _entries()[logits.dtype](
         _LAYOUT.pack(
-            logits.data_ptr(),
+            address,
             0 if weights is None else weights.data_ptr(),
             0 if class_weight is None else class_weight.data_ptr(),
             0 if soft is None else soft.data_ptr(),
             0 if index is None else index.data_ptr(),
-            0 if grad is None else grad.data_ptr(),
+            room,
             loss.data_ptr(),
             task.data_ptr(),
             kl.data_ptr(),
@@ -58,7 +58,7 @@ def native(rows: Rows, grad: Tensor | None) -> Parts:
             torch.get_num_threads(),
         )
     )
-    if grad is not None and grad.data_ptr() == logits.data_ptr():
+    if grad is not None and room == address:
         # Written behind autograd's back: whoever saved these logits must find out.
         torch.autograd.graph.increment_version(grad)
     return loss, task, kl
@@ -70,7 +70,7 @@ def takes(tensor: Tensor) -> bool:
         tensor.is_cpu
         and tensor.dtype in ENTRIES
         and tensor.shape[0] <= MOST_PASSES
-        and (tensor.stride(-1) == 1 or tensor.shape[-1] == 1)
+        and (tensor.stride()[-1] == 1 or tensor.shape[-1] == 1)
     )
 
 
