@@ -2,8 +2,8 @@
 
 Every case computes d loss / d hidden and d loss / d weight. The floor is the three matrix products that any of them
 needs, whole and into memory that is there already. Beside it stand the same products in the chunks of
-`linear_r_drop_loss`, at most a seventh of the logits each: what the saving of memory costs, as each of them reads and
-writes the weight again. All cases of one size run interleaved in one process; peak extra memory is measured in a fresh
+`linear_r_drop_loss`: what the saving of memory costs, as each of them reads the weight, and reads and writes its
+gradient, again. All cases of one size run interleaved in one process; peak extra memory is measured in a fresh
 process each, and the gradients handed out are not counted as extra.
 """
 

@@ -20,7 +20,7 @@ def packed(tmp_path_factory):
         return set(wheel.namelist())
 
 
-@pytest.mark.parametrize("name", ["native.cpp", "block.h", "rows.h", "sums.h", "vectors.h", "worker.h"])
+@pytest.mark.parametrize("name", ["native.cpp", "block.h", "few.h", "many.h", "rows.h", "sums.h", "vectors.h"])
 def test_the_source_of_the_native_kernel_is_packed(packed, name):
     assert f"regdrop/losses/kernels/cpp/{name}" in packed
 

@@ -128,9 +128,21 @@ def test_a_class_masked_in_one_pass_only_is_infinitely_far(backend):
 def test_alpha_0_leaves_out_an_infinite_divergence(backend):
     logits, target = torch.zeros(2, 3, 6, dtype=torch.float64), torch.tensor([0, 1, 2])
     logits[0, 0, 5] = -torch.inf
-    out = r_drop_loss(logits, target, alpha=0.0, backend=backend)
+    logits[1, 1, 4] = logits[0, 1, 3] = -torch.inf
+    out = r_drop_loss(logits.requires_grad_(), target, alpha=0.0, backend=backend)
     assert out.kl == torch.inf
     torch.testing.assert_close(out.loss, out.task_loss)
+    (gradient,) = torch.autograd.grad(out.loss, logits)
+    (expected,) = torch.autograd.grad(sum(cross_entropy(one, target) for one in logits), logits)
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("classes", [3, 20, 400])
+def test_a_row_without_a_class_that_is_possible_is_not_a_number(classes, backend):
+    logits = torch.randn(2, 2, classes)
+    logits[:, 0] = -torch.inf
+    out = r_drop_loss(logits, torch.tensor([0, 1]), alpha=0.0, reduction="none", backend=backend)
+    assert out.loss.isnan().tolist() == [True, False]
 
 
 def test_a_masked_class_of_weight_0_costs_nothing(backend):

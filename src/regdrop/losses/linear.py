@@ -1,7 +1,7 @@
 """The output layer and the R-Drop loss in one."""
 
 from dataclasses import replace
-from math import floor, log2
+from math import ceil, floor, log2
 from typing import Any
 
 import torch
@@ -11,14 +11,15 @@ from regdrop.errors import InputError
 from regdrop.losses import inputs
 from regdrop.losses.classification import classification_rows
 from regdrop.losses.fused import known, refuse_second_derivative
-from regdrop.losses.head import Gradients, Head, head_rows
+from regdrop.losses.head import MOST_ROWS, Gradients, Head, head_rows
 from regdrop.losses.kernels import Kernel, Parts, Rows, gradient_dtype
 from regdrop.losses.kernels.dispatch import Backend, choose
 from regdrop.losses.rdrop import RDropOutput, shaped
 from regdrop.losses.reduction import Reduction
 from regdrop.losses.shapes import Bool, Float, Int, Num
 
-LIFTED = -9  # in float16 the heaviest item weighs 2^-9 to 2^-8, so that the 512 rows of a chunk add up like a mean
+# In float16 the heaviest item weighs 2^-10 to 2^-9, so that the at most 1,024 rows of a chunk add up like a mean.
+LIFTED = -ceil(log2(MOST_ROWS))
 
 
 def linear_r_drop_loss(

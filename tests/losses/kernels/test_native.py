@@ -1,5 +1,8 @@
 """The C++ kernel where vectors, blocks, storage types and threads begin and end."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -168,8 +171,9 @@ def test_value_alone():
     assert torch.equal(value, run(native, logits, target, weight=weight)[0])
 
 
-def test_the_number_of_threads_changes_nothing():
-    logits, target = normal(2, 600, 90, dtype=torch.float32), labels(600, 90)
+@pytest.mark.parametrize(("items", "classes"), [(600, 90), (6001, 3)])
+def test_the_number_of_threads_changes_nothing(items, classes):
+    logits, target = normal(2, items, classes, dtype=torch.float32), labels(items, classes)
     before = torch.get_num_threads()
     try:
         results = []
@@ -194,6 +198,16 @@ def test_falls_back_to_eager(logits):
     assert not module.takes(logits)
     got, expected = run(native, logits, labels(3, 8)), run(eager, logits, labels(3, 8))
     assert all(map(torch.equal, got, expected))
+
+
+def test_the_default_device_at_import_is_not_where_it_computes():
+    program = (
+        "import torch; torch.set_default_device('meta'); from regdrop import r_drop_loss; "
+        "logits, target = torch.zeros(2, 1, 4, device='cpu'), torch.zeros(1, dtype=torch.long, device='cpu'); "
+        "print(r_drop_loss(logits, target, alpha=1.0, backend='native').loss.item())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.startswith("2.7725"), done.stderr
 
 
 def test_why_it_is_unavailable_falls_back_on_the_error(monkeypatch):

@@ -68,11 +68,11 @@ def test_what_an_item_of_small_weight_adds_is_not_0_under_float16_autocast():
 
 
 def test_large_hidden_states_do_not_overflow_in_float16():
-    """Two thousand items that all pull the same way: their sum is not a mean before it is divided."""
-    hidden = torch.full((2, 2048, 1), 3000.0, dtype=torch.float16)
+    """Items that all pull the same way, in the largest chunks: their sum is not a mean before it is divided."""
+    hidden = torch.full((2, 4100, 1), 30000.0, dtype=torch.float16)
     weight = torch.zeros(4, 1, dtype=torch.float16, requires_grad=True)
-    linear_r_drop_loss(hidden, weight, torch.zeros(2048, dtype=torch.long), alpha=1.0, backend="eager").loss.backward()
-    expected = 6000.0 * torch.tensor([-0.75, 0.25, 0.25, 0.25])
+    linear_r_drop_loss(hidden, weight, torch.zeros(4100, dtype=torch.long), alpha=1.0, backend="eager").loss.backward()
+    expected = 60000.0 * torch.tensor([-0.75, 0.25, 0.25, 0.25])
     torch.testing.assert_close(weight.grad.squeeze(-1).float(), expected, rtol=1e-3, atol=0)
 
 

@@ -144,6 +144,7 @@ def _task(inputs: Inputs, sums: Sums) -> Tensor:
     if sums.spread is None and label is not None:
         hits = [one.gather(-1, label).to(logs[0].dtype) for one in inputs.logits.unbind()]
         costs = [n - _centred(z, top) for n, z, top in zip(logs, hits, sums.peaks, strict=True)]
-        return sum(costs[1:], costs[0]) * _class_mass(inputs, label, logs[0])
+        mass = _class_mass(inputs, label, logs[0])
+        return torch.where(mass == 0, 0.0, sum(costs[1:], costs[0]) * mass)
     mass, value = sums.spread or (torch.zeros_like(logs[0]),) * 2
-    return mass * sum(logs[1:], logs[0]) - value
+    return torch.where(mass == 0, 0.0, mass * sum(logs[1:], logs[0]) - value)

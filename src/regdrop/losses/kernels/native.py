@@ -19,7 +19,7 @@ ENTRIES = {
     torch.bfloat16: "regdrop_bfloat16",
 }
 MOST_PASSES = 16
-_LIKE = {dtype: torch.empty((), dtype=accumulation_dtype(dtype)) for dtype in ENTRIES}
+_NUMBER = {dtype: torch.empty((), dtype=accumulation_dtype(dtype), device="cpu") for dtype in ENTRIES}
 
 
 # `struct Rows` of cpp/rows.h: 9 addresses, 3 sizes, 4 strides; 3 numbers; 2 switches.
@@ -31,9 +31,10 @@ def native(rows: Rows, grad: Tensor | None) -> Parts:
     logits, weight = rows.logits, rows.weight
     if not takes(logits):
         return eager(rows, grad)
-    shape, address, room = logits.shape, logits.data_ptr(), 0 if grad is None else grad.data_ptr()
-    like = _LIKE[logits.dtype] if rows.summed else logits.new_empty(shape[1], dtype=accumulation_dtype(logits.dtype))
-    loss, task, kl = torch.empty_like(like), torch.empty_like(like), torch.empty_like(like)
+    shape, address, grad_address = logits.shape, logits.data_ptr(), 0 if grad is None else grad.data_ptr()
+    number = _NUMBER[logits.dtype]
+    loss = torch.empty_like(number) if rows.summed else number.new_empty(shape[1])
+    task, kl = torch.empty_like(loss), torch.empty_like(loss)
     weights, weight = (None, weight) if isinstance(weight, float) else (weight.contiguous(), 0.0)
     class_weight = None if rows.class_weight is None else rows.class_weight.contiguous()
     index, soft = _targets(rows)
@@ -44,7 +45,7 @@ def native(rows: Rows, grad: Tensor | None) -> Parts:
             0 if class_weight is None else class_weight.data_ptr(),
             0 if soft is None else soft.data_ptr(),
             0 if index is None else index.data_ptr(),
-            room,
+            grad_address,
             loss.data_ptr(),
             task.data_ptr(),
             kl.data_ptr(),
@@ -58,7 +59,7 @@ def native(rows: Rows, grad: Tensor | None) -> Parts:
             torch.get_num_threads(),
         )
     )
-    if grad is not None and room == address:
+    if grad is not None and grad_address == address:
         # Written behind autograd's back: whoever saved these logits must find out.
         torch.autograd.graph.increment_version(grad)
     return loss, task, kl

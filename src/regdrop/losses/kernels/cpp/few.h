@@ -19,7 +19,7 @@ template <class T, class A, int PASSES> class Few : Block<T, A, PASSES> {
     const A unit;  // alpha / ((K - 1) K)
     // Of the rows in the lanes: for every class the target's mass, and for every pass c = z - peak and e^c, which then
     // become the probabilities; what `Sums` calls so; and what one unit of a row's loss adds.
-    V mass[B::LANES], c[B::LANES][ROOM], power[B::LANES][ROOM];
+    V masses[B::LANES], c[B::LANES][ROOM], power[B::LANES][ROOM];
     V total[ROOM], moment[ROOM], total_mass, picked, weight;
 
 public:
@@ -34,8 +34,8 @@ public:
 
 private:
     void visit_lanes(int64_t first, int count) {
-        load(first, count);
-        load_mass(first, count);
+        load_rows(first, count);
+        load_masses(first, count);
         add();
         const V kl = divergence() / A(passes() * passes() * (passes() - 1));
         write_shares(first, count, kl);
@@ -43,7 +43,7 @@ private:
     }
 
     // The logits into `c`, 0 in lanes without a row, and the weights.
-    void load(int64_t first, int count) {
+    void load_rows(int64_t first, int count) {
         A lane[LANES] = {};
         for (int i = 0; i < count; ++i) lane[i] = rows.weights ? at(rows.weights, first + i) : rows.weight;
         weight = widened(lane);
@@ -56,7 +56,7 @@ private:
     }
 
     // The target's mass: on one class, and where the target is soft or smoothed also spread over all of them.
-    void load_mass(int64_t first, int count) {
+    void load_masses(int64_t first, int count) {
         const A keep = 1 - rows.label_smoothing, smooth = rows.label_smoothing / rows.classes;
         I index = I{} - 1;
         for (int i = 0; i < count && rows.target; ++i) index[i] = rows.target[first + i];
@@ -70,8 +70,8 @@ private:
             }
             for (int i = 0; i < count && rows.soft_target; ++i)
                 one[i] += keep * at(rows.soft_target, (first + i) * rows.classes + j);
-            mass[j] = rows.class_weight ? one * at(rows.class_weight, j) : one;
-            total_mass += mass[j];
+            masses[j] = rows.class_weight ? one * at(rows.class_weight, j) : one;
+            total_mass += masses[j];
         }
     }
 
@@ -86,7 +86,7 @@ private:
             for (int k = 0; k < passes(); ++k) {
                 c[j][k] = B::template centred<true>(c[j][k], top[k]);
                 total[k] += power[j][k] = exponential<A>(c[j][k]);
-                picked += mass[j] * c[j][k];
+                picked += masses[j] * c[j][k];
             }
             for (int k = 0; k < passes(); ++k) moment[k] += power[j][k] * spread(c[j], k);
         }
@@ -106,14 +106,16 @@ private:
         V product = total[0];  // at most LANES^K
         for (int k = 1; k < passes(); ++k) product *= total[k];
         for (int i = 0; i < count; ++i) {
-            const A cost = total_mass[i] == 0 ? 0 : total_mass[i] * std::log(product[i]);
-            shares.set(first + i, cost - picked[i], kl[i], weight[i]);
+            // Where all classes are masked nothing is known.
+            const A log = product[i] > 0 ? std::log(product[i]) : std::numeric_limits<A>::quiet_NaN();
+            const A cost = total_mass[i] == 0 ? 0 : total_mass[i] * log - picked[i];
+            shares.set(first + i, cost, kl[i], weight[i]);
         }
     }
 
     void write_grad(int64_t first, int count, int j) {
         const V strength = weight * unit, level = weight * total_mass + strength * A(passes());
-        V rest = weight * mass[j];
+        V rest = weight * masses[j];
         for (int k = 0; k < passes(); ++k) rest += power[j][k] * strength;
         for (int k = 0; k < passes(); ++k) {
             const V s = spread(c[j], k) - moment[k], full = power[j][k] * (level + strength * s) - rest;

@@ -1,5 +1,5 @@
-// The kernel of regdrop.losses.kernels in C++. Every row is read once from memory for its sums and once from cache for
-// the divergence and the gradient.
+// The kernel of regdrop.losses.kernels in C++. Every row is read once from memory for its sums and, where it does not fit
+// into registers (many.h), once from cache for the divergence and the gradient.
 
 #include <memory>
 #include <numeric>
