@@ -99,16 +99,21 @@ def test_no_combination_of_options_is_left_uncompiled():
         {"label_smoothing": 0.1, "class_weight": torch.rand(1000)},
         {"target": torch.rand(600, 1000).softmax(-1)},
         {"logits": torch.randn(3, 600, 1000), "class_weight": torch.rand(1000)},
+        {"target": None},
+        {"logits": torch.randn(2, 600, 1000).bfloat16()},
     ],
-    ids=["classes", "alike", "smoothed", "probabilities", "three passes"],
+    ids=["classes", "alike", "smoothed", "probabilities", "three passes", "divergence alone", "bfloat16"],
 )
 def test_many_logits_are_visited_in_one_loop_over_the_rows(options):
-    """Else every chunk is read from memory four times."""
+    """Else they are read from memory four times, and what is kept between the loops takes as much."""
     rows = replace(case(600, 1000), **options)
-    torch.compiler.reset()
-    _, (code,) = run_and_get_code(lambda: compiled(rows, torch.empty_like(rows.logits)))
-    assert code.count("#pragma omp for") == 1
-    compare(rows)
+    probabilities = rows.target is not None and rows.target.ndim == 2  # are added up on their own for the value alone
+    for grad, loops in ((torch.empty_like(rows.logits), 1), (None, 1 + probabilities)):
+        torch.compiler.reset()
+        _, (code,) = run_and_get_code(lambda grad=grad: compiled(rows, grad))
+        assert code.count("#pragma omp for") == loops
+    if rows.logits.dtype == torch.float32:
+        compare(rows)
 
 
 def test_many_logits_in_chunks_and_in_place(monkeypatch):

@@ -28,9 +28,7 @@ class Spare(NamedTuple):
             return torch.empty((*count, items, classes), dtype=dtype, device=chunk.logits.device)
 
         wide = None if dtype == chunk.logits.dtype else buffer(passes)
-        # An outer torch.compile does not know addresses.
-        lent = wide is None and passes == 2 and grad is not None and not torch.compiler.is_compiling()
-        lent = lent and grad.data_ptr() != chunk.logits.data_ptr()
+        lent = wide is None and passes == 2 and grad is not None and not _same_memory(grad, chunk.logits)
         if chunk is rows:
             return cls(wide, lent, None, (None,) * pairs, None)
         return cls(wide, lent, None if lent else buffer(passes), buffer(pairs).unbind(), buffer())
@@ -42,3 +40,8 @@ class Spare(NamedTuple):
             return self
         wide, prob = (None if one is None else one[:, :count] for one in (wide, prob))
         return Spare(wide, lent, prob, [d[:count] for d in differences if d is not None], product[:count])
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    """Whether they begin at the same place; an outer torch.compile, which knows no places, is told that they do."""
+    return torch.compiler.is_compiling() or one.data_ptr() == other.data_ptr()
