@@ -47,7 +47,7 @@ def table(size: Size, records: list[dict[str, object]]) -> str:
     for record in records:
         own, extra = seconds[record["case"]], record["extra_bytes"]
         share = (
-            "-" if extra is None else f"{int(str(extra)) / 2**20:,.0f} MB = {int(str(extra)) / size.logits_bytes:.0%}"
+            "-" if extra is None else f"{int(str(extra)) / 2**20:,.0f} MB = {int(str(extra)) / size.logits_bytes:.1%}"
         )
         floors = [f"{own / seconds[floor]:.2f}" for floor in (FLOOR, OWN)]
         ratios = [*floors, f"{by_official / own:.2f}x", f"{by_careful / own:.2f}x"]
