@@ -1,6 +1,7 @@
 """Check annotated shapes of the loss and the passes at run time, in tests only; begin each test with the same seed."""
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 # The numeric tower lets an int stand where a float is asked for, as type checkers do.
@@ -11,6 +12,4 @@ install_import_hook(["regdrop.losses", "regdrop.passes"], _CHECKER)
 @pytest.fixture(autouse=True)
 def _seed():
     """A test's random numbers must not depend on which tests ran before it."""
-    import torch
-
     torch.manual_seed(0)

@@ -79,6 +79,7 @@ def main(folder):
     net.generate = lambda *args, **kwargs: (asked.append(1), write(*args, **kwargs))[1]
     told = {"texts": generate(net, PART, batch=1), "batches": len(asked)}
     Path(folder, f"{os.environ['RANK']}.json").write_text(json.dumps(told))
+    PartialState().destroy_process_group()  # else who ends last may be aborted
 
 
 if __name__ == "__main__":
