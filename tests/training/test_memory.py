@@ -10,7 +10,8 @@ from tiny import tiny_recipe
 
 CPU = "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 CUDA = "CUDA out of memory. Tried to allocate 2 GiB."
-SHORT = [MemoryError("bad_alloc"), RuntimeError(CPU), torch.OutOfMemoryError(CUDA)]
+ONEDNN = "could not create a primitive"
+SHORT = [MemoryError("bad_alloc"), RuntimeError(CPU), RuntimeError(ONEDNN), torch.OutOfMemoryError(CUDA)]
 
 
 @pytest.mark.parametrize("error", SHORT, ids=["python", "cpu", "cuda"])
