@@ -14,7 +14,7 @@ ONEDNN = "could not create a primitive"
 SHORT = [MemoryError("bad_alloc"), RuntimeError(CPU), RuntimeError(ONEDNN), torch.OutOfMemoryError(CUDA)]
 
 
-@pytest.mark.parametrize("error", SHORT, ids=["python", "cpu", "cuda"])
+@pytest.mark.parametrize("error", SHORT, ids=["python", "cpu", "onednn", "cuda"])
 def test_a_lack_of_memory_becomes_advice(error):
     with (
         pytest.raises(MemoryShortError, match=r"the memory is short .*; pass --train\.micro_batch 32") as caught,
