@@ -33,14 +33,9 @@ def fused_rows(rows: Rows, *, backend: Backend = "auto", inplace: bool = False) 
     kernel = choose(backend, logits)
     if not (logits.requires_grad and torch.is_grad_enabled()):
         return kernel(rows, None)
-    grad = logits.detach() if inplace else _room(logits)
+    grad = logits.detach() if inplace else torch.empty_like(logits, dtype=gradient_dtype(logits.dtype))
     loss, task, kl = kernel(rows, grad)
     return known(loss, (logits,), (grad,)), task, kl
-
-
-def _room(logits: Tensor) -> Tensor:
-    dtype = gradient_dtype(logits.dtype)
-    return torch.empty_like(logits) if dtype == logits.dtype else torch.empty_like(logits, dtype=dtype)
 
 
 def _refuse_leaf(logits: Tensor) -> None:

@@ -50,10 +50,7 @@ def class_target(logits: Tensor, target: Tensor) -> Tensor:
     """
     one_pass, soft = logits.shape[1:], target.is_floating_point()
     if target.shape == (one_pass if soft else one_pass[:-1]):
-        if soft:
-            return target.flatten(0, -2)
-        flat = target if target.ndim == 1 else target.flatten()
-        return flat if flat.dtype == torch.int64 else flat.long()
+        return target.flatten(0, -2) if soft else target.flatten().long()
     raise InputError(
         f"target has shape {tuple(target.shape)} and dtype {target.dtype}, but logits of shape {tuple(logits.shape)} "
         f"need integer classes of shape {tuple(one_pass[:-1])} or probabilities of shape {tuple(one_pass)}"

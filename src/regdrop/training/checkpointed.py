@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerState
 
 from regdrop.errors import CheckpointError
 from regdrop.training.finite import last_good
+from regdrop.training.shortage import is_short
 
 STATE = "trainer_state.json"
 
@@ -64,7 +64,7 @@ def _refused(checkpoint: str | None) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each reader raises whatever it trips over
-        if isinstance(error, MemoryError) or should_reduce_batch_size(error):
+        if is_short(error):
             raise
         raise CheckpointError(
             f"{checkpoint} cannot be continued from ({_reason(error)}); remove it, then pass --resume"

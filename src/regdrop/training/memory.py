@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache
 
 from regdrop.errors import MemoryShortError, UnsupportedError
 from regdrop.tasks.models.pretrained import without_bars
@@ -19,6 +19,7 @@ from regdrop.training.plain import PlainLoss
 from regdrop.training.recipe import Recipe, load_recipe
 from regdrop.training.regularizer import attach_as_set
 from regdrop.training.settings import TrainSettings
+from regdrop.training.shortage import is_short
 from regdrop.training.trainer import TaskTrainer
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def memory_advice(recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_short(error):
+        if not is_short(error):
             raise
         raise MemoryShortError(f"the memory is short ({_first_line(error)}); {advice(recipe)}") from error
 
@@ -109,7 +110,7 @@ def _fits(recipe: Recipe, splits: Splits, seed: int) -> bool:
     try:
         _make_one_step(recipe, splits, seed)
     except (MemoryError, RuntimeError) as error:
-        if not _is_short(error):
+        if not is_short(error):
             raise
         return False
     return True
@@ -127,11 +128,6 @@ def _make_one_step(recipe: Recipe, splits: Splits, seed: int) -> None:
         if recipe.rdrop.enabled:
             cleanup.callback(attach_as_set(trainer, recipe.rdrop).remove)
         trainer.train()
-
-
-def _is_short(error: Exception) -> bool:
-    # The last is what oneDNN says where there is no room for the code it writes.
-    return isinstance(error, MemoryError) or should_reduce_batch_size(error) or "create a primitive" in str(error)
 
 
 def _first_line(error: Exception) -> str:
